@@ -1,0 +1,115 @@
+"""Where the stack under test is, and clients that talk to it.
+
+Reads `.local/<name>/stack.json`. Must not know what the pipeline does: no event, order or consumer rule lives here.
+"""
+from __future__ import annotations
+
+import json
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Iterator
+from urllib.parse import urlsplit
+
+import boto3
+from boto3.dynamodb.types import TypeDeserializer
+from botocore.config import Config
+
+ROOT = Path(__file__).resolve().parents[2]
+CONSUMERS: dict[str, str] = {"inventory": "Inventory", "order-summary": "OrderSummary", "crm-timeline": "CrmTimeline"}
+
+
+class Trouble(Exception):
+    """Something that a person has to put right; the text says what to do."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One deployed stack: its end point, region and CloudFormation outputs."""
+
+    name: str
+    endpoint: str | None
+    region: str
+    stack_name: str
+    outputs: dict[str, str]
+
+    @property
+    def folder(self) -> Path:
+        return ROOT / ".local" / self.name
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "stack.json"
+
+    def output(self, key: str) -> str:
+        if key not in self.outputs:
+            raise Trouble(f"The stack {self.stack_name} has no output {key}. Deploy it again: make run.")
+        return self.outputs[key]
+
+    def queue(self, consumer: str) -> str:
+        return self.output(f"{CONSUMERS[consumer]}QueueUrl")
+
+    def dead_letters(self, consumer: str) -> str:
+        return self.output(f"{CONSUMERS[consumer]}DeadLetterQueueUrl")
+
+    def client(self, service: str) -> Any:
+        emulated = {"aws_access_key_id": "test", "aws_secret_access_key": "test"} if self.endpoint else {}
+        return boto3.client(service, endpoint_url=self.endpoint, region_name=self.region,
+                            config=Config(retries={"max_attempts": 5, "mode": "standard"},
+                                          max_pool_connections=32), **emulated)
+
+    @property
+    def api(self) -> str:
+        """The base URL of the HTTP API, in the form that this end point answers."""
+        url = self.output("ApiUrl").rstrip("/")
+        host = urlsplit(url).hostname or ""
+        if self.endpoint is None or ".execute-api." not in host:
+            return url
+        stage = urlsplit(url).path.strip("/") or "$default"
+        return f"{self.endpoint.rstrip('/')}/_aws/execute-api/{host.split('.')[0]}/{stage}"
+
+
+def load(name: str) -> Stack:
+    """Reads stack.json of one local run."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
+        raise Trouble(f"--name {name!r} is not a plain name. Use letters, digits, dot, dash and underscore.")
+    path = ROOT / ".local" / name / "stack.json"
+    if not path.exists():
+        raise Trouble(f"There is no {path.relative_to(ROOT)}. Bring a stack up first: make run.")
+    found = json.loads(path.read_text())
+    return Stack(name, found.get("endpoint") or None, found["region"], found["stack_name"], found["outputs"])
+
+
+def scan(stack: Stack, table_output: str) -> Iterator[dict[str, Any]]:
+    """Every item of one table, as plain Python values, read consistently."""
+    plain = TypeDeserializer().deserialize
+    pages = stack.client("dynamodb").get_paginator("scan")
+    for page in pages.paginate(TableName=stack.output(table_output), ConsistentRead=True):
+        for item in page["Items"]:
+            yield {key: plain(value) for key, value in item.items()}
+
+
+def table_id(stack: Stack) -> str:
+    """Tells one life of the stack from the next one of the same name."""
+    table = stack.client("dynamodb").describe_table(TableName=stack.output("OutboxTable"))["Table"]
+    return str(table.get("TableId") or table["CreationDateTime"])
+
+
+def queue_depth(client: Any, url: str) -> tuple[int, int]:
+    """(waiting, in flight) of one queue."""
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    got = client.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return int(got[names[0]]), int(got[names[1]])
+
+
+def fail_on_trouble(run: Any) -> int:
+    """Runs a main function; prints trouble as a sentence instead of a stack trace."""
+    try:
+        return int(run())
+    except Trouble as trouble:
+        print(f"error: {trouble}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nStopped. The stack is still up; make down takes it away.", file=sys.stderr)
+        return 130
