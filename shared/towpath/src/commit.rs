@@ -1,0 +1,493 @@
+//! From a handler's `Tx` to the writes of one commit: places in the journal, versions to expect, limits to keep.
+//! Must not know: how conditions are spelt, where the time and the random bits come from.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::envelope::FORMAT;
+use crate::limits;
+use crate::ports::{Head, JournalRow, Stored, Write};
+use crate::tx::{Action, Draft, Target, Tx, TxError};
+use crate::{
+    AggregateKey, CausationId, CorrelationId, Envelope, Era, EventId, Prior, Producer, Seq, Storage, TenantId,
+    Timestamp, Traceparent,
+};
+
+/// Writes that are known to fit one DynamoDB call. One write is a plain conditional put, more are a transaction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Commit {
+    writes: Vec<Write>,
+}
+
+impl Commit {
+    /// Checks the limits of the whole.
+    pub fn new(writes: Vec<Write>) -> Result<Self, TxError> {
+        if writes.len() > limits::TRANSACTION_ACTIONS {
+            return Err(TxError::TooManyActions(writes.len()));
+        }
+        let mut total = 0;
+        for write in &writes {
+            let (item, bytes) = size_of(write);
+            if bytes > limits::ITEM_BYTES {
+                return Err(TxError::ItemTooBig { item, bytes });
+            }
+            total += bytes;
+        }
+        if total > limits::TRANSACTION_BYTES {
+            return Err(TxError::TooManyBytes(total));
+        }
+        Ok(Self { writes })
+    }
+
+    /// The writes, in the order in which a refusal counts them.
+    pub fn writes(&self) -> &[Write] {
+        &self.writes
+    }
+}
+
+/// An item's size as stored, estimated from above: its texts, and an allowance for attribute names and numbers.
+fn size_of(write: &Write) -> (String, usize) {
+    const NAMES_AND_NUMBERS: usize = 512;
+    let (item, bytes) = match write {
+        Write::Entity { key, stored, .. } => (key.to_string(), stored.state.as_ref().map_or(0, String::len)),
+        Write::CheckEntity { key, .. } => (key.to_string(), 0),
+        Write::Append(row) => (row.envelope.aggregate().to_string(), row.envelope.data.as_str().len()),
+        Write::Cursor { key, position, .. } => {
+            (key.aggregate.to_string(), position.state.as_ref().map_or(0, String::len))
+        }
+        Write::Put { place, state, .. } => (format!("a row of {}", place.view), state.len()),
+        Write::Remove { place, .. } => (format!("a row of {}", place.view), 0),
+        Write::Answer { answer, .. } => ("the kept answer".to_owned(), answer.body.len()),
+    };
+    let bytes = bytes + item.len() + NAMES_AND_NUMBERS;
+    (item, bytes)
+}
+
+/// What a handler read under guard: the head of each entity, `None` where there was none.
+pub(crate) type Reads = BTreeMap<AggregateKey, Option<Head>>;
+
+/// What the rows of one commit share.
+#[derive(Debug, Clone)]
+pub(crate) struct Cause {
+    pub(crate) tenant: TenantId,
+    pub(crate) correlation_id: CorrelationId,
+    pub(crate) causation_id: CausationId,
+    pub(crate) traceparent: Option<Traceparent>,
+    pub(crate) hops: u8,
+    pub(crate) producer: Producer,
+    pub(crate) era: Era,
+    pub(crate) now: Timestamp,
+}
+
+/// The event-sourced aggregates whose head must be read before planning.
+pub(crate) fn heads_needed(tx: &Tx, tenant: &TenantId, reads: &Reads) -> BTreeSet<AggregateKey> {
+    let appended = tx.actions.iter().filter_map(|action| match action {
+        Action::Append(draft) if draft.storage == Storage::Events => Some(key_of(tenant, &draft.target)),
+        _ => None,
+    });
+    appended.filter(|key| !reads.contains_key(key)).collect()
+}
+
+/// Gives every action its place and its condition. `heads` holds what was read, by the handler or for it.
+pub(crate) fn plan(
+    tx: Tx,
+    heads: &Reads,
+    cause: &Cause,
+    mut random: impl FnMut() -> u128,
+) -> Result<Vec<Write>, TxError> {
+    if let Some(problem) = tx.problems.into_iter().next() {
+        return Err(problem);
+    }
+    let mut plan = Plan { cause, heads, grown: BTreeMap::new(), touched: BTreeSet::new(), writes: Vec::new() };
+    let (appends, others): (Vec<Action>, Vec<Action>) =
+        tx.actions.into_iter().partition(|action| matches!(action, Action::Append(_)));
+    let written: BTreeSet<Target> = others.iter().filter_map(changed_target).cloned().collect();
+    for action in appends {
+        if let Action::Append(draft) = action {
+            plan.append(draft, &written, random())?;
+        }
+    }
+    for action in others {
+        plan.other(action)?;
+    }
+    plan.guard_the_rest();
+    Ok(plan.writes)
+}
+
+fn changed_target(action: &Action) -> Option<&Target> {
+    match action {
+        Action::Create { target, .. } | Action::Replace { target, .. } | Action::Delete { target } => Some(target),
+        _ => None,
+    }
+}
+
+fn key_of(tenant: &TenantId, target: &Target) -> AggregateKey {
+    AggregateKey { tenant: tenant.clone(), kind: target.kind.clone(), id: target.id.clone() }
+}
+
+struct Plan<'a> {
+    cause: &'a Cause,
+    heads: &'a Reads,
+    /// Heads as they will be after this commit.
+    grown: BTreeMap<AggregateKey, Head>,
+    /// Items that have their one action.
+    touched: BTreeSet<String>,
+    writes: Vec<Write>,
+}
+
+impl Plan<'_> {
+    fn append(&mut self, draft: Draft, written: &BTreeSet<Target>, random: u128) -> Result<(), TxError> {
+        let key = key_of(&self.cause.tenant, &draft.target);
+        if draft.storage == Storage::State && !written.contains(&draft.target) {
+            return Err(TxError::EventWithoutChange { event_type: draft.event_type, item: key.to_string() });
+        }
+        if self.cause.hops > limits::HOPS {
+            return Err(TxError::Loop);
+        }
+        let head = self.grown.remove(&key).or_else(|| self.heads.get(&key).cloned().flatten());
+        let (before, mut prior, era, earliest) = match head {
+            Some(head) => (head.seq, head.prior, head.era, head.occurred_at),
+            None => (Seq::ZERO, Prior::default(), self.cause.era, Timestamp::default()),
+        };
+        let (era, occurred_at) = (era.max(self.cause.era), self.cause.now.max(earliest));
+        let envelope = Envelope {
+            format: FORMAT,
+            event_id: EventId::new(occurred_at, random),
+            event_type: draft.event_type.clone(),
+            event_version: draft.event_version,
+            tenant_id: key.tenant.clone(),
+            aggregate_type: key.kind.clone(),
+            aggregate_id: key.id.clone(),
+            seq: before.next(),
+            prior: prior.clone(),
+            era,
+            occurred_at,
+            correlation_id: self.cause.correlation_id.clone(),
+            causation_id: self.cause.causation_id.clone(),
+            producer: self.cause.producer.clone(),
+            traceparent: self.cause.traceparent.clone(),
+            hops: self.cause.hops,
+            data: draft.data,
+        };
+        let bytes = envelope.to_body().len();
+        if bytes > limits::EVENT_BYTES {
+            return Err(TxError::EventTooBig { event_type: draft.event_type, bytes });
+        }
+        prior.note(draft.event_type, envelope.seq);
+        if prior.types() > limits::PRIOR_TYPES {
+            return Err(TxError::TooManyTypes { item: key.to_string(), types: prior.types() });
+        }
+        self.grown.insert(key, Head { seq: envelope.seq, prior, era, occurred_at });
+        self.writes.push(Write::Append(JournalRow {
+            envelope,
+            kind: draft.kind,
+            visibility: draft.visibility,
+            to: draft.to,
+        }));
+        Ok(())
+    }
+
+    fn other(&mut self, action: Action) -> Result<(), TxError> {
+        let tenant = self.cause.tenant.clone();
+        match action {
+            Action::Create { target, state } => {
+                let key = self.touch_entity(&target)?;
+                if matches!(self.heads.get(&key), Some(Some(_))) {
+                    return Err(TxError::CreateOfExisting(key.to_string()));
+                }
+                self.change(key, Some(state), None)
+            }
+            Action::Replace { target, state } => {
+                let key = self.touch_entity(&target)?;
+                let expect = self.version_read(&key)?;
+                self.change(key, Some(state), Some(expect))
+            }
+            Action::Delete { target } => {
+                let key = self.touch_entity(&target)?;
+                let expect = self.version_read(&key)?;
+                self.change(key, None, Some(expect))
+            }
+            Action::Check { target } => {
+                let key = self.touch_entity(&target)?;
+                let expect = Some(self.version_read(&key)?);
+                self.writes.push(Write::CheckEntity { key, expect });
+                Ok(())
+            }
+            Action::Put { place, state } => {
+                self.touch(format!("the row {} of {} in {}", place.sort, place.partition, place.view))?;
+                self.writes.push(Write::Put { tenant, place, state });
+                Ok(())
+            }
+            Action::Remove { place } => {
+                self.touch(format!("the row {} of {} in {}", place.sort, place.partition, place.view))?;
+                self.writes.push(Write::Remove { tenant, place });
+                Ok(())
+            }
+            Action::Append(_) => Ok(()), // planned before
+        }
+    }
+
+    fn change(&mut self, key: AggregateKey, state: Option<String>, expect: Option<Seq>) -> Result<(), TxError> {
+        let Some(head) = self.grown.get(&key).cloned() else {
+            return Err(TxError::ChangeWithoutEvent(key.to_string()));
+        };
+        self.writes.push(Write::Entity { key, stored: Stored { head, state }, expect });
+        Ok(())
+    }
+
+    fn version_read(&self, key: &AggregateKey) -> Result<Seq, TxError> {
+        let read = self.heads.get(key).and_then(Option::as_ref);
+        read.map(|head| head.seq).ok_or_else(|| TxError::WriteWithoutRead(key.to_string()))
+    }
+
+    fn touch_entity(&mut self, target: &Target) -> Result<AggregateKey, TxError> {
+        let key = key_of(&self.cause.tenant, target);
+        self.touch(key.to_string())?;
+        Ok(key)
+    }
+
+    fn touch(&mut self, item: String) -> Result<(), TxError> {
+        if self.touched.insert(item.clone()) { Ok(()) } else { Err(TxError::SameItem(item)) }
+    }
+
+    /// What was read decided what is written, so it must still be so: no write skew.
+    fn guard_the_rest(&mut self) {
+        for (key, head) in self.heads {
+            let unwritten = !self.touched.contains(&key.to_string()) && !self.grown.contains_key(key);
+            if unwritten {
+                self.writes.push(Write::CheckEntity { key: key.clone(), expect: head.as_ref().map(|head| head.seq) });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+    use crate::{Aggregate, AggregateId, Entity, Event, View};
+
+    #[derive(Debug, Clone, Serialize, Deserialize)]
+    struct Stock {
+        sku: AggregateId,
+        on_hand: u64,
+    }
+
+    impl Aggregate for Stock {
+        const TYPE: &'static str = "stock";
+        const STORAGE: Storage = Storage::State;
+    }
+
+    impl Entity for Stock {
+        fn id(&self) -> AggregateId {
+            self.sku.clone()
+        }
+    }
+
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Reserved {
+        sku: AggregateId,
+        note: String,
+    }
+
+    impl Event for Reserved {
+        type Of = Stock;
+        const TYPE: &'static str = "stock.reserved";
+        const VERSION: u32 = 1;
+        fn aggregate_id(&self) -> AggregateId {
+            self.sku.clone()
+        }
+    }
+
+    struct Ledger;
+
+    impl Aggregate for Ledger {
+        const TYPE: &'static str = "ledger";
+        const STORAGE: Storage = Storage::Events;
+    }
+
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Booked {
+        cents: u64,
+    }
+
+    impl Event for Booked {
+        type Of = Ledger;
+        const TYPE: &'static str = "ledger.booked";
+        const VERSION: u32 = 1;
+        fn aggregate_id(&self) -> AggregateId {
+            id("l-1")
+        }
+    }
+
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Line(u32);
+
+    impl View for Line {
+        const NAME: &'static str = "lines";
+        fn partition(&self) -> String {
+            "p".into()
+        }
+        fn sort(&self) -> String {
+            self.0.to_string()
+        }
+    }
+
+    fn id(text: &str) -> AggregateId {
+        text.parse().unwrap()
+    }
+
+    fn stock(on_hand: u64) -> Stock {
+        Stock { sku: id("tea"), on_hand }
+    }
+
+    fn reserved() -> Reserved {
+        Reserved { sku: id("tea"), note: String::new() }
+    }
+
+    fn cause() -> Cause {
+        Cause {
+            tenant: "acme".parse().unwrap(),
+            correlation_id: "c-1".parse().unwrap(),
+            causation_id: "r-1".parse().unwrap(),
+            traceparent: None,
+            hops: 1,
+            producer: "inventory@0.1.0".parse().unwrap(),
+            era: Era::FIRST,
+            now: Timestamp::from_millis(5_000),
+        }
+    }
+
+    fn tea_at(seq: u64, millis: u64) -> Reads {
+        let prior = [("stock.received".parse().unwrap(), Seq(seq))].into_iter().collect();
+        let occurred_at = Timestamp::from_millis(millis);
+        let head = Head { seq: Seq(seq), prior, era: Era::FIRST, occurred_at };
+        [("acme#stock#tea".parse().unwrap(), Some(head))].into_iter().collect()
+    }
+
+    fn planned(tx: Tx, reads: &Reads) -> Result<Vec<Write>, TxError> {
+        let mut random = 0;
+        plan(tx, reads, &cause(), || {
+            random += 1;
+            random
+        })
+    }
+
+    fn refusal(tx: Tx, reads: &Reads) -> String {
+        planned(tx, reads).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_replaced_entity_and_its_events_take_the_next_places() {
+        let tx = Tx::new().replace(stock(3)).record(reserved()).record(reserved());
+        let writes = planned(tx, &tea_at(4, 9_000)).unwrap();
+        let [Write::Append(first), Write::Append(second), Write::Entity { stored, expect, .. }] = &writes[..] else {
+            panic!("{writes:?}");
+        };
+        assert_eq!((first.envelope.seq, second.envelope.seq), (Seq(5), Seq(6)));
+        assert_eq!((stored.head.seq, *expect), (Seq(6), Some(Seq(4))));
+        assert_eq!(second.envelope.prior.latest_of(|kind| kind.as_str() == "stock.reserved"), Seq(5));
+        assert_eq!(first.envelope.occurred_at.as_millis(), 9_000, "time never decreases within an aggregate");
+        assert_eq!(first.envelope.hops, 1);
+    }
+
+    #[test]
+    fn an_event_of_an_event_sourced_aggregate_is_one_write() {
+        let writes = planned(Tx::new().record(Booked { cents: 7 }), &Reads::new()).unwrap();
+        assert!(matches!(&writes[..], [Write::Append(row)] if row.envelope.seq == Seq(1)), "{writes:?}");
+    }
+
+    #[test]
+    fn what_was_read_and_not_written_is_checked() {
+        let writes = planned(Tx::new(), &tea_at(4, 0)).unwrap();
+        assert!(matches!(&writes[..], [Write::CheckEntity { expect: Some(Seq(4)), .. }]), "{writes:?}");
+        let absent = [("acme#stock#tea".parse().unwrap(), None)].into_iter().collect();
+        let writes = planned(Tx::new(), &absent).unwrap();
+        assert!(matches!(&writes[..], [Write::CheckEntity { expect: None, .. }]), "{writes:?}");
+    }
+
+    #[test]
+    fn a_tx_that_dynamodb_would_refuse_is_refused_with_a_sentence() {
+        let read = tea_at(4, 0);
+        let twice = Tx::new().replace(stock(1)).replace(stock(2)).record(reserved());
+        assert!(refusal(twice, &read).starts_with("acme#stock#tea is written or checked twice"));
+        let both = Tx::new().replace(stock(1)).check::<Stock>(id("tea")).record(reserved());
+        assert!(refusal(both, &read).contains("merge them"));
+        let big = Tx::new().replace(stock(1)).record(Reserved { note: "x".repeat(205_000), ..reserved() });
+        assert!(refusal(big, &read).contains("at most 204800 are allowed: store the payload"));
+        let many = (0..101).fold(Tx::new(), |tx, line| tx.put(Line(line)));
+        let sentence = Commit::new(planned(many, &Reads::new()).unwrap()).unwrap_err().to_string();
+        assert!(sentence.starts_with("the transaction has 101 actions"), "{sentence}");
+        let row = |sort: u32, bytes: usize| Write::Put {
+            tenant: cause().tenant,
+            place: crate::Place { view: "v".into(), partition: "p".into(), sort: sort.to_string() },
+            state: "x".repeat(bytes),
+        };
+        let heavy = Commit::new((0..12).map(|sort| row(sort, 390_000)).collect()).unwrap_err().to_string();
+        assert!(heavy.contains("DynamoDB allows 4194304"), "{heavy}");
+        let fat = Commit::new(vec![row(1, 410_000)]).unwrap_err().to_string();
+        assert!(fat.contains("at most 409600"), "{fat}");
+    }
+
+    #[test]
+    fn a_state_change_and_its_event_exist_together_or_not_at_all() {
+        assert!(refusal(Tx::new().replace(stock(1)), &tea_at(1, 0)).contains("changes without an event"));
+        assert!(
+            refusal(Tx::new().record(reserved()), &tea_at(1, 0)).contains("the state of acme#stock#tea is not written")
+        );
+        let blind = Tx::new().replace(stock(1)).record(reserved());
+        assert!(refusal(blind, &Reads::new()).contains("without having been read"));
+        let again = Tx::new().create(stock(1)).record(reserved());
+        assert!(refusal(again, &tea_at(1, 0)).contains("it exists"));
+    }
+
+    #[test]
+    fn a_deleted_entity_keeps_its_version() {
+        let tx = Tx::new().delete::<Stock>(id("tea")).record(reserved());
+        let writes = planned(tx, &tea_at(4, 0)).unwrap();
+        assert!(
+            matches!(&writes[1], Write::Entity { stored: Stored { head, state: None }, .. } if head.seq == Seq(5)),
+            "{writes:?}"
+        );
+    }
+
+    #[test]
+    fn a_chain_of_causes_that_loops_is_refused() {
+        let far = Cause { hops: limits::HOPS + 1, ..cause() };
+        let error = plan(Tx::new().record(Booked { cents: 1 }), &Reads::new(), &far, || 1).unwrap_err();
+        assert_eq!(error, TxError::Loop);
+    }
+
+    proptest! {
+        #[test]
+        fn rows_of_one_commit_are_contiguous_and_prior_points_at_the_last_of_each_type(
+            seq in 1_u64..1_000, count in 1_usize..20,
+        ) {
+            let tx = (0..count).fold(Tx::new().replace(stock(1)), |tx, _| tx.record(reserved()));
+            let writes = planned(tx, &tea_at(seq, 0)).unwrap();
+            let mut last = Seq(seq);
+            for write in &writes {
+                if let Write::Append(row) = write {
+                    prop_assert_eq!(row.envelope.seq, last.next());
+                    prop_assert_eq!(row.envelope.prior.latest_of(|_| true), last);
+                    last = row.envelope.seq;
+                }
+            }
+            prop_assert_eq!(last, Seq(seq + count as u64));
+        }
+
+        #[test]
+        fn a_commit_that_is_accepted_is_within_every_limit(sizes in proptest::collection::vec(0_usize..420_000, 1..30)) {
+            let writes = sizes.iter().enumerate().map(|(sort, bytes)| Write::Put {
+                tenant: cause().tenant,
+                place: crate::Place { view: "v".into(), partition: "p".into(), sort: sort.to_string() },
+                state: "x".repeat(*bytes),
+            });
+            if Commit::new(writes.collect()).is_ok() {
+                prop_assert!(sizes.iter().all(|bytes| *bytes < limits::ITEM_BYTES));
+                prop_assert!(sizes.iter().sum::<usize>() < limits::TRANSACTION_BYTES);
+            }
+        }
+    }
+}

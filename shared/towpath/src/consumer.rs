@@ -1,0 +1,156 @@
+//! A consumer: a name and its handlers, as an author declares them. A projection is a consumer whose handlers are
+//! pure folds, and whose cursor lies in the row that they fold.
+//! Must not know: queues, batches, commits.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use futures_util::future::LocalBoxFuture;
+use serde::de::DeserializeOwned;
+
+use crate::envelope::place_of;
+use crate::ports::CursorHome;
+use crate::{ConsumerName, Context, Envelope, Event, EventType, Failure, Received, Summary, Tx, Visibility};
+
+/// A named set of handlers with its own queue, cursors and dead-letter queue.
+pub struct Consumer {
+    name: ConsumerName,
+    home: CursorHome,
+    handlers: BTreeMap<EventType, Handler>,
+}
+
+pub(crate) struct Handler {
+    pub(crate) version: u32,
+    pub(crate) run: Run,
+}
+
+type Effects = dyn for<'a> Fn(&'a Context<'a>, Rc<Envelope>) -> LocalBoxFuture<'a, Result<Tx, Failure>>;
+type Fold = dyn Fn(Option<&str>, Rc<Envelope>) -> Result<String, Failure>;
+
+pub(crate) enum Run {
+    Effects(Box<Effects>),
+    Fold(Box<Fold>),
+}
+
+impl Consumer {
+    /// A consumer without handlers.
+    ///
+    /// # Panics
+    /// If the name is not `a-z 0-9 -`, at most 64: at the first start, with the rule.
+    pub fn new(name: &str) -> Self {
+        let name = ConsumerName::parse(name).unwrap_or_else(|rule| panic!("Consumer::new({name:?}): {rule}"));
+        Self { name, home: CursorHome::Progress, handlers: BTreeMap::new() }
+    }
+
+    /// Handles one type of event: `async fn reserve(cx: &Context<'_>, order: Received<OrderPlaced>) -> Result<Tx, Failure>`.
+    ///
+    /// # Panics
+    /// If the event is private, its type is not `aggregate.past_tense`, or it is handled already.
+    #[must_use]
+    pub fn on<E: Event>(
+        self,
+        handler: impl AsyncFn(&Context<'_>, Received<E>) -> Result<Tx, Failure> + 'static,
+    ) -> Self {
+        let handler = Rc::new(handler);
+        let run: Box<Effects> = Box::new(move |cx, envelope| {
+            let handler = Rc::clone(&handler);
+            Box::pin(async move { handler(cx, Received::new(decode::<E>(&envelope)?, envelope)).await })
+        });
+        self.with::<E>(Run::Effects(run))
+    }
+
+    fn with<E: Event>(mut self, run: Run) -> Self {
+        let event_type = EventType::parse(E::TYPE).unwrap_or_else(|rule| panic!("{}: {rule}", E::TYPE));
+        assert!(
+            E::VISIBILITY != Visibility::Private,
+            "{event_type} is private, so it is never published: no consumer can handle it"
+        );
+        let earlier = self.handlers.insert(event_type, Handler { version: E::VERSION, run });
+        assert!(earlier.is_none(), "{} has two handlers in the consumer {}", E::TYPE, self.name);
+        self
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &ConsumerName {
+        &self.name
+    }
+
+    /// Where its cursors are.
+    pub fn home(&self) -> CursorHome {
+        self.home
+    }
+
+    /// Does it handle this type?
+    pub fn handles(&self, event_type: &EventType) -> bool {
+        self.handlers.contains_key(event_type)
+    }
+
+    /// The types that it handles, in alphabetical order.
+    pub fn event_types(&self) -> impl Iterator<Item = &EventType> {
+        self.handlers.keys()
+    }
+
+    /// The handler for this type and version. An unknown one is a retry: a deploy may be under way.
+    pub(crate) fn handler(&self, envelope: &Envelope) -> Result<&Handler, Failure> {
+        let (name, event_type) = (&self.name, &envelope.event_type);
+        let Some(handler) = self.handlers.get(event_type) else {
+            let why = format!("{name} does not handle {event_type}: its filter policy is wider than its code");
+            return Err(Failure::retry("unknown event type", why));
+        };
+        if handler.version != envelope.event_version {
+            let (has, wants) = (envelope.event_version, handler.version);
+            let why =
+                format!("{event_type} has version {has}, {name} handles version {wants}: deploy one that handles it");
+            return Err(Failure::retry("unknown event version", why));
+        }
+        Ok(handler)
+    }
+}
+
+/// A read model with one row per aggregate: pure folds, the cursor in the row, one conditional update per event.
+pub struct Projection<S: Summary> {
+    consumer: Consumer,
+    row: std::marker::PhantomData<S>,
+}
+
+impl<S: Summary> Projection<S> {
+    /// A projection without folds.
+    ///
+    /// # Panics
+    /// As [`Consumer::new`].
+    pub fn new(name: &str) -> Self {
+        let consumer = Consumer { home: CursorHome::Views, ..Consumer::new(name) };
+        Self { consumer, row: std::marker::PhantomData }
+    }
+
+    /// Folds one type of event into the row. A fold sees the row and the event: no clock, no attempt, no batch.
+    ///
+    /// # Panics
+    /// As [`Consumer::on`].
+    #[must_use]
+    pub fn fold<E: Event<Of = S::Of>>(
+        self,
+        fold: impl Fn(Option<S>, &Received<E>) -> Result<S, Failure> + 'static,
+    ) -> Self {
+        let run: Box<Fold> = Box::new(move |state, envelope| {
+            let row: Option<S> = state.map(serde_json::from_str).transpose()?;
+            let event = Received::new(decode::<E>(&envelope)?, envelope);
+            Ok(serde_json::to_string(&fold(row, &event)?)?)
+        });
+        Self { consumer: self.consumer.with::<E>(Run::Fold(run)), ..self }
+    }
+}
+
+impl<S: Summary> From<Projection<S>> for Consumer {
+    fn from(projection: Projection<S>) -> Self {
+        projection.consumer
+    }
+}
+
+/// Data that does not fit its type is a retry, like an unknown version: the code that can read it may be on its way.
+fn decode<E: Event + DeserializeOwned>(envelope: &Envelope) -> Result<E, Failure> {
+    serde_json::from_str(envelope.data.as_str()).map_err(|error| {
+        let why = format!("the data of {} v{} does not fit: {}", E::TYPE, E::VERSION, place_of(&error));
+        Failure::retry("undecodable data", why)
+    })
+}

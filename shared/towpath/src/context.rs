@@ -1,0 +1,68 @@
+//! What a handler may ask while it decides: entities, guarded by `get` or only looked at by `peek`.
+//! Must not know: how to write. A handler writes only by returning a `Tx`.
+
+use std::cell::RefCell;
+
+use crate::commit::Reads;
+use crate::envelope::{EventId, place_of};
+use crate::ports::{Host, Store, Stored, Unavailable};
+use crate::{AggregateId, AggregateKey, AggregateType, Entity, Failure, TenantId};
+
+/// One handler's view of one tenant's data.
+pub struct Context<'a> {
+    store: &'a dyn Store,
+    host: &'a dyn Host,
+    tenant: &'a TenantId,
+    reads: RefCell<Reads>,
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn new(store: &'a dyn Store, host: &'a dyn Host, tenant: &'a TenantId) -> Self {
+        Self { store, host, tenant, reads: RefCell::default() }
+    }
+
+    /// Reads an entity under guard: what the handler returns is committed only if the entity, or its absence, is
+    /// still as it was read.
+    pub async fn get<E: Entity>(&self, id: &AggregateId) -> Result<Option<E>, Failure> {
+        let key = self.key::<E>(id)?;
+        let stored = self.store.entity(&key).await?;
+        let entity = decode::<E>(stored.as_ref())?;
+        self.reads.borrow_mut().insert(key, stored.map(|stored| stored.head));
+        Ok(entity)
+    }
+
+    /// Looks at an entity without guard, for what may be a moment old.
+    pub async fn peek<E: Entity>(&self, id: &AggregateId) -> Result<Option<E>, Failure> {
+        let key = self.key::<E>(id)?;
+        decode::<E>(self.store.entity(&key).await?.as_ref())
+    }
+
+    /// A new id that nobody else has, sorted by time.
+    pub fn new_id(&self) -> AggregateId {
+        let id = EventId::new(self.host.now(), self.host.random()).to_string();
+        AggregateId::parse(id).expect("a UUID is hex digits and hyphens, at most 36 of them")
+    }
+
+    /// Whose data this is.
+    pub fn tenant(&self) -> &TenantId {
+        self.tenant
+    }
+
+    pub(crate) fn into_reads(self) -> Reads {
+        self.reads.into_inner()
+    }
+
+    fn key<E: Entity>(&self, id: &AggregateId) -> Result<AggregateKey, Failure> {
+        let kind = AggregateType::parse(E::TYPE)?;
+        Ok(AggregateKey { tenant: self.tenant.clone(), kind, id: id.clone() })
+    }
+}
+
+fn decode<E: Entity>(stored: Option<&Stored>) -> Result<Option<E>, Failure> {
+    let Some(state) = stored.and_then(|stored| stored.state.as_deref()) else { return Ok(None) };
+    let entity = serde_json::from_str(state).map_err(|error| Unavailable {
+        call: "decoding an entity",
+        why: format!("the stored {} does not fit this version of the code: {}", E::TYPE, place_of(&error)),
+    })?;
+    Ok(Some(entity))
+}

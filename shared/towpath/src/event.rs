@@ -1,0 +1,90 @@
+//! What an author declares: aggregates, the entities that hold their state, the events that they record, and the
+//! rows that read models keep.
+//! Must not know: how any of it is stored or sent.
+
+use std::ops::Deref;
+use std::rc::Rc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::{AggregateId, Envelope, Visibility};
+
+/// Where an aggregate's state lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Storage {
+    /// In one entity row, replaced in the same transaction that records the event.
+    State,
+    /// Nowhere but in its events: one event is one conditional put.
+    Events,
+}
+
+/// The unit of consistency and of order; the author picks it as the unit in which order matters.
+pub trait Aggregate: 'static {
+    /// First part of its event types: `order`.
+    const TYPE: &'static str;
+    /// Where its state lives.
+    const STORAGE: Storage;
+}
+
+/// An aggregate whose state is stored as one row.
+pub trait Entity: Aggregate + Serialize + DeserializeOwned {
+    /// Which one of its type.
+    fn id(&self) -> AggregateId;
+}
+
+/// An immutable fact about one aggregate, named in the past tense.
+pub trait Event: Serialize + DeserializeOwned + 'static {
+    /// The aggregate that it is a fact about.
+    type Of: Aggregate;
+    /// `order.placed`.
+    const TYPE: &'static str;
+    /// Version of its schema, from 1.
+    const VERSION: u32;
+    /// Who may see it.
+    const VISIBILITY: Visibility = Visibility::Internal;
+    /// Which aggregate of its type.
+    fn aggregate_id(&self) -> AggregateId;
+}
+
+/// A row of a read model, found by partition and sort key within its tenant.
+pub trait View: Serialize + DeserializeOwned {
+    /// The read model: `crm-timeline`.
+    const NAME: &'static str;
+    /// Rows of one partition are read together, in the order of their sort keys.
+    fn partition(&self) -> String;
+    /// Place within the partition.
+    fn sort(&self) -> String;
+}
+
+/// A row of a read model that belongs to exactly one aggregate, and so can keep its cursor in itself.
+pub trait Summary: Serialize + DeserializeOwned + 'static {
+    /// The aggregate that it summarises.
+    type Of: Aggregate;
+}
+
+/// An event as a handler receives it: the event's own fields by `.`, the envelope by [`Received::envelope`].
+#[derive(Debug)]
+pub struct Received<E> {
+    event: E,
+    envelope: Rc<Envelope>,
+}
+
+impl<E: Event> Received<E> {
+    /// Pairs an event with the envelope that it came in.
+    pub fn new(event: E, envelope: Rc<Envelope>) -> Self {
+        Self { event, envelope }
+    }
+
+    /// What the event carries besides its data.
+    pub fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+}
+
+impl<E> Deref for Received<E> {
+    type Target = E;
+    fn deref(&self) -> &E {
+        &self.event
+    }
+}

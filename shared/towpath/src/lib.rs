@@ -1,0 +1,43 @@
+//! Towpath's core: events that cannot get lost, effects that happen once, order that survives.
+//!
+//! The outbox is the journal, the transport is a hint, a cursor per aggregate decides what a message means. This
+//! crate holds the words and the rules; it does no I/O, reads no clock and draws no random number, so the same code
+//! runs in Lambda and in a simulator. What it needs of the world it asks through [`ports`].
+//!
+//! | for | read |
+//! |---|---|
+//! | writing an event, an entity, a handler | [`Event`], [`Entity`], [`Consumer`], [`Projection`], [`Tx`], [`OrReject`] |
+//! | the rule that decides | [`decide`] |
+//! | what a message carries | [`Envelope`] |
+//! | the machines | [`batch`], [`command`], [`relay`] |
+
+pub mod batch;
+pub mod command;
+pub mod commit;
+mod consumer;
+mod context;
+mod cursor;
+mod envelope;
+mod event;
+mod failure;
+mod ids;
+pub mod limits;
+#[cfg(feature = "planted")]
+pub mod planted;
+pub mod ports;
+pub mod relay;
+mod time;
+mod tx;
+
+pub use consumer::{Consumer, Projection};
+pub use context::Context;
+pub use cursor::{Cursor, Decision, Foreign, Status, decide};
+pub use envelope::{Data, Envelope, EventId, FORMAT, InvalidEnvelope, Kind, Prior, Visibility};
+pub use event::{Aggregate, Entity, Event, Received, Storage, Summary, View};
+pub use failure::{Failure, OrReject, Reason};
+pub use ids::{
+    AggregateId, AggregateKey, AggregateType, CausationId, ConsumerName, CorrelationId, Era, EventType, IdempotencyKey,
+    InvalidId, Producer, Rev, Seq, TenantId, Traceparent,
+};
+pub use time::{InvalidTimestamp, Timestamp};
+pub use tx::{Command, Place, Tx, TxError};

@@ -1,0 +1,257 @@
+//! Ports: what the core asks of the world, in Towpath's words. `towpath-aws` answers with AWS, the simulator with a model.
+//! Must not know: attribute names, expressions, clients.
+
+use std::time::Duration;
+
+use futures_util::future::LocalBoxFuture;
+
+use crate::commit::Commit;
+use crate::envelope::Prior;
+use crate::{
+    AggregateKey, ConsumerName, Cursor, Envelope, Era, EventId, EventType, IdempotencyKey, Kind, Rev, Seq, TenantId,
+    Timestamp, Visibility,
+};
+
+/// The answer to one call of a port.
+pub type Answer<'a, T, E = Unavailable> = LocalBoxFuture<'a, Result<T, E>>;
+
+/// A call that may work later: throttled, timed out, refused by the network, or a row that this version cannot read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{call} did not work: {why}")]
+pub struct Unavailable {
+    /// The call, in AWS's name for it.
+    pub call: &'static str,
+    /// What was answered.
+    pub why: String,
+}
+
+/// What an aggregate's next row needs to know of the rows before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The last row.
+    pub seq: Seq,
+    /// Latest row of each type, the last one included.
+    pub prior: Prior,
+    /// The last row's history.
+    pub era: Era,
+    /// When the last row was committed.
+    pub occurred_at: Timestamp,
+}
+
+/// A state-stored aggregate as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Its version is the head's seq.
+    pub head: Head,
+    /// JSON of the entity; `None` is a tombstone.
+    pub state: Option<String>,
+}
+
+/// A row of the journal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JournalRow {
+    /// What travels.
+    pub envelope: Envelope,
+    /// Event or command.
+    pub kind: Kind,
+    /// Who may see it.
+    pub visibility: Visibility,
+    /// The consumer that a command is addressed to.
+    pub to: Option<ConsumerName>,
+}
+
+/// Which table holds a consumer's cursors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CursorHome {
+    /// A row of its own, beside the effects.
+    Progress,
+    /// Inside the read model's row for the aggregate.
+    Views,
+}
+
+/// Names one cursor.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CursorKey {
+    /// Of which aggregate.
+    pub aggregate: AggregateKey,
+    /// Of which consumer.
+    pub consumer: ConsumerName,
+}
+
+/// A cursor and, where it is embedded, the read model's row that it lies in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// How far.
+    pub cursor: Cursor,
+    /// JSON of the row; `None` where the cursor has a row of its own.
+    pub state: Option<String>,
+}
+
+/// What a read must see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consistency {
+    /// Half the price, and possibly a moment old.
+    Eventual,
+    /// All that was committed before.
+    Strong,
+}
+
+/// One write of a commit, with the condition under which it happens.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Write {
+    /// Stores an entity; only if its version is `expect` (`None`: only if there never was one).
+    Entity {
+        /// Which one.
+        key: AggregateKey,
+        /// Its new state.
+        stored: Stored,
+        /// The version that it must have.
+        expect: Option<Seq>,
+    },
+    /// Writes nothing; only if the entity's version is `expect`.
+    CheckEntity {
+        /// Which one.
+        key: AggregateKey,
+        /// The version that it must have.
+        expect: Option<Seq>,
+    },
+    /// Adds a row to the journal; only if its place is free.
+    Append(JournalRow),
+    /// Moves a cursor; only if its row's rev is `expect` (`None`: only if there is no row).
+    Cursor {
+        /// Which one.
+        key: CursorKey,
+        /// What it becomes.
+        position: Position,
+        /// The rev that it must have.
+        expect: Option<Rev>,
+    },
+    /// Writes a read model's row.
+    Put {
+        /// Whose.
+        tenant: TenantId,
+        /// Where.
+        place: crate::tx::Place,
+        /// JSON of the row.
+        state: String,
+    },
+    /// Removes a read model's row.
+    Remove {
+        /// Whose.
+        tenant: TenantId,
+        /// Where.
+        place: crate::tx::Place,
+    },
+    /// Keeps the answer of a command; only if none is kept under its key.
+    Answer {
+        /// Whose.
+        tenant: TenantId,
+        /// The caller's key.
+        key: IdempotencyKey,
+        /// The answer.
+        answer: KeptAnswer,
+    },
+}
+
+/// The answer of a command, kept under the caller's key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptAnswer {
+    /// Hash of the command that was answered.
+    pub request_hash: String,
+    /// Status code.
+    pub code: u16,
+    /// JSON body.
+    pub body: String,
+}
+
+/// Why a commit did not happen, or may not have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommitError {
+    /// These writes' conditions did not hold, by index. Nothing was written.
+    #[error("a condition did not hold: something was written in between")]
+    Refused(Vec<usize>),
+    /// A conflict, a throttle, a fault or a lost answer: it may have been written or not. Never counts as an attempt.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// The store says that it can never be written.
+    #[error("the commit is not valid: {0}")]
+    Invalid(String),
+}
+
+/// The tables.
+pub trait Store {
+    /// Reads cursors, in the order of `keys`; absent ones are `None`.
+    fn positions<'a>(
+        &'a self,
+        home: CursorHome,
+        keys: &'a [CursorKey],
+        consistency: Consistency,
+    ) -> Answer<'a, Vec<Option<Position>>>;
+
+    /// Reads an entity, strongly consistent.
+    fn entity<'a>(&'a self, key: &'a AggregateKey) -> Answer<'a, Option<Stored>>;
+
+    /// Reads the head of an aggregate from its last journal row, strongly consistent.
+    fn head<'a>(&'a self, key: &'a AggregateKey) -> Answer<'a, Option<Head>>;
+
+    /// Reads journal rows after `after` up to and with `through`, at most `limit`, in order, strongly consistent.
+    fn journal<'a>(
+        &'a self,
+        key: &'a AggregateKey,
+        after: Seq,
+        through: Seq,
+        limit: usize,
+    ) -> Answer<'a, Vec<JournalRow>>;
+
+    /// Reads one read model's partition in the order of its sort keys, as JSON.
+    fn view<'a>(&'a self, tenant: &'a TenantId, view: &'a str, partition: &'a str) -> Answer<'a, Vec<String>>;
+
+    /// Reads the kept answer of a command, strongly consistent.
+    fn kept_answer<'a>(&'a self, tenant: &'a TenantId, key: &'a IdempotencyKey) -> Answer<'a, Option<KeptAnswer>>;
+
+    /// Writes all or nothing.
+    fn commit<'a>(&'a self, commit: &'a Commit) -> Answer<'a, (), CommitError>;
+}
+
+/// What the machine gives, as values.
+pub trait Host {
+    /// The time now.
+    fn now(&self) -> Timestamp;
+    /// 128 random bits.
+    fn random(&self) -> u128;
+    /// Time left to this invocation.
+    fn remaining(&self) -> Duration;
+    /// Waits.
+    fn sleep(&self, time: Duration) -> LocalBoxFuture<'_, ()>;
+}
+
+/// The queue that keeps what could not be handled.
+pub trait DeadLetters {
+    /// Keeps a message whole, with the reason.
+    fn keep<'a>(&'a self, message: &'a crate::batch::Message, reason: &'a str) -> Answer<'a, ()>;
+}
+
+/// One message on its way out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publication {
+    /// Events or commands.
+    pub topic: Kind,
+    /// Message group: `tenant#lane`.
+    pub group: String,
+    /// Deduplication id.
+    pub event_id: EventId,
+    /// For filters.
+    pub event_type: EventType,
+    /// For filters of commands.
+    pub to: Option<ConsumerName>,
+    /// The aggregate's key and place in it, so that rows of one aggregate can be put in order.
+    pub place: (AggregateKey, Seq),
+    /// The envelope as JSON.
+    pub body: String,
+}
+
+/// The topics.
+pub trait Publisher {
+    /// Publishes up to 10 messages of one topic in one request; answers for each of them, in order.
+    fn publish<'a>(&'a self, topic: Kind, batch: &'a [Publication]) -> Answer<'a, Vec<Result<(), String>>>;
+}
