@@ -188,7 +188,7 @@ def stock_adds_up(world: World) -> Finding:
     """On hand = received by the driver's own log − reserved + released; reservations = reserved − released."""
     found = Finding("on hand = received − reserved + released")
     received: Counter[Aggregate] = Counter()
-    lost = {a.path for a in world.answers if a.kind == "receipt" and a.status == 0}
+    lost = {a.path for a in world.answers if a.kind == "receipt" and a.unknown}
     for answer in world.answers:
         if answer.kind == "receipt" and answer.status == 201 and not answer.replay:
             received[Aggregate(answer.tenant, "stock", answer.answer["sku"])] += answer.body["quantity"]

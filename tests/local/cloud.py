@@ -96,6 +96,24 @@ def table_id(stack: Stack) -> str:
     return str(table.get("TableId") or table["CreationDateTime"])
 
 
+def mappings(stack: Stack) -> dict[str, dict[str, Any]]:
+    """The event source mapping of the relay and of each consumer, by function."""
+    table = f":table/{stack.output('OutboxTable')}/stream/"
+    queues = {stack.queue(consumer).rsplit("/", 1)[1]: consumer for consumer in CONSUMERS}
+    found: dict[str, dict[str, Any]] = {}
+    for page in stack.client("lambda").get_paginator("list_event_source_mappings").paginate():
+        for mapping in page["EventSourceMappings"]:
+            source = mapping["EventSourceArn"]
+            if table in source:
+                found["relay"] = mapping
+            elif source.rsplit(":", 1)[1] in queues:
+                found[queues[source.rsplit(":", 1)[1]]] = mapping
+    missing = {"relay", *CONSUMERS} - set(found)
+    if missing:
+        raise Trouble(f"No event source mapping feeds {', '.join(sorted(missing))}. Look at template.yaml and deploy again.")
+    return found
+
+
 def queue_depth(client: Any, url: str) -> tuple[int, int]:
     """(waiting, in flight) of one queue."""
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]

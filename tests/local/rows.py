@@ -129,6 +129,11 @@ class Answer:
     at: str = ""
     ms: float = 0.0
 
+    @property
+    def unknown(self) -> bool:
+        """Nobody can tell from this answer whether the command was run."""
+        return self.status == 0 or self.status >= 500
+
 
 @dataclass
 class World:

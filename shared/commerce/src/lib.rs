@@ -1,0 +1,22 @@
+//! The sample domain: a shop takes orders, reserves stock for them, and remembers its customers. Replace it with yours.
+//! Must not know: I/O, clocks, tenants, AWS. Rules take values and return values.
+//!
+//! | module | aggregate | events |
+//! |---|---|---|
+//! | [`order`] | `order` | `order.placed`, `order.cancelled` |
+//! | [`stock`] | `stock`, one per sku | `stock.received`, `stock.reserved`, `stock.rejected`, `stock.released` |
+//! | [`customer`] | none: a read model | |
+
+pub mod customer;
+pub mod order;
+mod quantity;
+pub mod stock;
+
+pub use quantity::{Cents, InvalidAmount, Quantity};
+
+/// A tenant's name for a kind of goods.
+pub type Sku = towpath::AggregateId;
+/// An order's identity.
+pub type OrderId = towpath::AggregateId;
+/// A customer's identity, given by the tenant.
+pub type CustomerId = towpath::AggregateId;

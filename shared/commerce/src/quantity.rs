@@ -1,0 +1,80 @@
+//! Amounts that cannot be wrong: parsed within bounds, added without overflow.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A number that is no amount of this shop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidAmount(&'static str);
+
+/// How many pieces: 1 to 1,000,000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u64", into = "u64")]
+pub struct Quantity(u32);
+
+impl Quantity {
+    /// The most pieces that one line or one receipt may name.
+    pub const MAX: u32 = 1_000_000;
+
+    /// The number of pieces.
+    pub fn pieces(self) -> u64 {
+        u64::from(self.0)
+    }
+}
+
+impl TryFrom<u64> for Quantity {
+    type Error = InvalidAmount;
+    fn try_from(pieces: u64) -> Result<Self, InvalidAmount> {
+        match u32::try_from(pieces) {
+            Ok(pieces) if (1..=Self::MAX).contains(&pieces) => Ok(Self(pieces)),
+            _ => Err(InvalidAmount("a quantity must be 1 to 1000000")),
+        }
+    }
+}
+
+impl From<Quantity> for u64 {
+    fn from(quantity: Quantity) -> u64 {
+        quantity.pieces()
+    }
+}
+
+/// Money in the shop's smallest coin: 0 to 10^15, so that sums of orders stay exact everywhere, JSON included.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u64", into = "u64")]
+pub struct Cents(u64);
+
+impl Cents {
+    /// The most that an amount may be.
+    pub const MAX: u64 = 1_000_000_000_000_000;
+
+    /// The price of `quantity` pieces; `None` when it is more than an amount may be.
+    pub fn times(self, quantity: Quantity) -> Option<Self> {
+        self.0.checked_mul(quantity.pieces()).and_then(|cents| Self::try_from(cents).ok())
+    }
+
+    /// The sum; `None` when it is more than an amount may be.
+    pub fn plus(self, other: Self) -> Option<Self> {
+        self.0.checked_add(other.0).and_then(|cents| Self::try_from(cents).ok())
+    }
+}
+
+impl TryFrom<u64> for Cents {
+    type Error = InvalidAmount;
+    fn try_from(cents: u64) -> Result<Self, InvalidAmount> {
+        if cents <= Self::MAX { Ok(Self(cents)) } else { Err(InvalidAmount("an amount must be at most 10^15 cents")) }
+    }
+}
+
+impl From<Cents> for u64 {
+    fn from(cents: Cents) -> u64 {
+        cents.0
+    }
+}
+
+impl fmt::Display for Cents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:02}", self.0 / 100, self.0 % 100)
+    }
+}
