@@ -15,7 +15,7 @@ import check_journal
 import check_views
 import rows
 from cloud import CONSUMERS, Stack, Trouble, fail_on_trouble, load, queue_depth, scan
-from findings import Finding
+from findings import Fault, Finding
 from rows import World
 
 CHECKS = check_journal.CHECKS + check_views.CHECKS
@@ -40,8 +40,12 @@ def load_world(stack: Stack) -> World:
 
 
 def run_checks(world: World) -> list[Finding]:
-    """All checks, in the order in which they are printed. A check that cannot run has failed."""
-    return [_run(check, world) for check in CHECKS]
+    """All checks, in the order in which they are printed. A check that cannot run, or had nothing to look at, has failed."""
+    findings = [_run(check, world) for check in CHECKS]
+    for finding in findings:
+        if not finding.looked_at:
+            finding.faults.append(Fault("all of it", "something to compare", "nothing: no such row or answer"))
+    return findings
 
 
 def _run(check: object, world: World) -> Finding:
@@ -71,7 +75,7 @@ def show(findings: list[Finding], world: World, out: Console) -> bool:
     compared = sum(finding.looked_at for finding in findings)
     verdict = "agrees" if good else "does NOT agree"
     out.print(f"The check {verdict}: {len(world.events):,} rows of the journal, {len(world.answers):,} requests, "
-              f"{compared:,} comparisons.", style="bold green" if good else "bold red", highlight=False)
+              f"{compared:,} comparisons.", style="bold green" if good else "bold red", highlight=False, soft_wrap=True)
     return good
 
 
@@ -81,7 +85,7 @@ def show_faults(finding: Finding, out: Console) -> None:
         return
     out.print(Text(f"\n✗ {finding.promise}", "bold red"))
     for fault in finding.faults[:SHOWN_FAULTS]:
-        out.print(Text(f"  {fault.key}\n    expected  {fault.expected}\n    found     {fault.found}"))
+        out.print(Text(f"  {fault.key}\n    expected  {fault.expected}\n    found     {fault.found}"), soft_wrap=True)
     more = len(finding.faults) - SHOWN_FAULTS
     if more > 0:
         out.print(f"  and {more:,} more", highlight=False)
