@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use crate::commit::Reads;
 use crate::envelope::{EventId, place_of};
 use crate::ports::{Host, Store, Stored, Unavailable};
-use crate::{AggregateId, AggregateKey, AggregateType, Entity, Failure, TenantId};
+use crate::{AggregateId, AggregateKey, AggregateType, Entity, Failure, Seq, TenantId};
 
 /// One handler's view of one tenant's data.
 pub struct Context<'a> {
@@ -35,6 +35,13 @@ impl<'a> Context<'a> {
     pub async fn peek<E: Entity>(&self, id: &AggregateId) -> Result<Option<E>, Failure> {
         let key = self.key::<E>(id)?;
         decode::<E>(self.store.entity(&key).await?.as_ref())
+    }
+
+    /// The version of an entity that was got before; `Seq::ZERO` when there was none.
+    pub fn version_of<E: Entity>(&self, id: &AggregateId) -> Seq {
+        let reads = self.reads.borrow();
+        let head = self.key::<E>(id).ok().and_then(|key| reads.get(&key).cloned().flatten());
+        head.map_or(Seq::ZERO, |head| head.seq)
     }
 
     /// A new id that nobody else has, sorted by time.

@@ -1,0 +1,196 @@
+//! Configuration: the one place that reads environment variables. All that is missing or wrong is said at once.
+//! Must not know: clients, handlers.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+/// The tables of a stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tables {
+    /// The journal.
+    pub outbox: String,
+    /// State of state-stored aggregates.
+    pub entities: String,
+    /// Read models.
+    pub views: String,
+    /// Cursors, kept answers, the registry.
+    pub progress: String,
+}
+
+/// What every function is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Common {
+    /// `dev`, `prod` …: a dimension of every metric.
+    pub stage: String,
+    /// Least level that is logged.
+    pub log_level: String,
+    /// Where the data is.
+    pub tables: Tables,
+    /// Days after which a journal row may be deleted; 0 keeps it for ever.
+    pub outbox_retention_days: u32,
+}
+
+/// What a consumer is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumerConfig {
+    /// As every function.
+    pub common: Common,
+    /// Keeps what could not be handled.
+    pub dead_letter_queue_url: String,
+}
+
+/// What the relay is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayConfig {
+    /// As every function.
+    pub common: Common,
+    /// Where events go.
+    pub events_topic_arn: String,
+    /// Where commands go.
+    pub commands_topic_arn: String,
+    /// Message groups of one tenant.
+    pub lanes: u16,
+    /// Keeps stream records that could not be read.
+    pub failures_queue_url: String,
+}
+
+/// Everything that is wrong with the environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidEnvironment(Vec<String>);
+
+impl std::error::Error for InvalidEnvironment {}
+
+impl fmt::Display for InvalidEnvironment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the function's environment is not complete: {}; see Environment in template.yaml", self.0.join("; "))
+    }
+}
+
+/// Reads what a consumer is told.
+pub fn consumer(lookup: impl Fn(&str) -> Option<String>) -> Result<ConsumerConfig, InvalidEnvironment> {
+    let mut env = Reader::new(&lookup);
+    let config =
+        ConsumerConfig { common: env.common(), dead_letter_queue_url: env.text("TOWPATH_DEAD_LETTER_QUEUE_URL") };
+    env.finish(config)
+}
+
+/// Reads what the relay is told.
+pub fn relay(lookup: impl Fn(&str) -> Option<String>) -> Result<RelayConfig, InvalidEnvironment> {
+    let mut env = Reader::new(&lookup);
+    let config = RelayConfig {
+        common: env.common(),
+        events_topic_arn: env.text("TOWPATH_EVENTS_TOPIC_ARN"),
+        commands_topic_arn: env.text("TOWPATH_COMMANDS_TOPIC_ARN"),
+        lanes: env.number("TOWPATH_LANES", 1..=1000),
+        failures_queue_url: env.text("TOWPATH_RELAY_FAILURES_QUEUE_URL"),
+    };
+    env.finish(config)
+}
+
+/// Reads what an API is told.
+pub fn api(lookup: impl Fn(&str) -> Option<String>) -> Result<Common, InvalidEnvironment> {
+    let mut env = Reader::new(&lookup);
+    let config = env.common();
+    env.finish(config)
+}
+
+/// The process's environment, as a lookup.
+pub fn process_environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+struct Reader<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<String>,
+    problems: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self { lookup, problems: Vec::new() }
+    }
+
+    fn common(&mut self) -> Common {
+        Common {
+            stage: self.text("TOWPATH_STAGE"),
+            log_level: self.one_of("TOWPATH_LOG_LEVEL", &["error", "warn", "info", "debug", "trace"]),
+            tables: Tables {
+                outbox: self.text("TOWPATH_OUTBOX_TABLE"),
+                entities: self.text("TOWPATH_ENTITIES_TABLE"),
+                views: self.text("TOWPATH_VIEWS_TABLE"),
+                progress: self.text("TOWPATH_PROGRESS_TABLE"),
+            },
+            outbox_retention_days: self.number("TOWPATH_OUTBOX_RETENTION_DAYS", 0..=36_500),
+        }
+    }
+
+    fn text(&mut self, name: &str) -> String {
+        let value = (self.lookup)(name).unwrap_or_default();
+        if value.trim().is_empty() {
+            self.problems.push(format!("{name} is missing"));
+        }
+        value
+    }
+
+    fn one_of(&mut self, name: &str, allowed: &[&str]) -> String {
+        let value = self.text(name).to_ascii_lowercase();
+        if !value.is_empty() && !allowed.contains(&value.as_str()) {
+            self.problems.push(format!("{name} must be one of {}", allowed.join(", ")));
+        }
+        value
+    }
+
+    fn number<T: FromStr + PartialOrd + fmt::Display + Copy>(&mut self, name: &str, range: RangeInclusive<T>) -> T {
+        let text = self.text(name);
+        match text.parse() {
+            Ok(number) if range.contains(&number) => number,
+            _ => {
+                if !text.is_empty() {
+                    self.problems.push(format!("{name} must be a number from {} to {}", range.start(), range.end()));
+                }
+                *range.start()
+            }
+        }
+    }
+
+    fn finish<T>(self, config: T) -> Result<T, InvalidEnvironment> {
+        if self.problems.is_empty() { Ok(config) } else { Err(InvalidEnvironment(self.problems)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complete(name: &str) -> Option<String> {
+        let value = match name {
+            "TOWPATH_LANES" => "1",
+            "TOWPATH_OUTBOX_RETENTION_DAYS" => "0",
+            "TOWPATH_LOG_LEVEL" => "INFO",
+            _ => "x",
+        };
+        Some(value.into())
+    }
+
+    #[test]
+    fn a_complete_environment_is_accepted() {
+        assert_eq!(relay(complete).unwrap().common.log_level, "info");
+        assert!(consumer(complete).is_ok() && api(complete).is_ok());
+    }
+
+    #[test]
+    fn everything_missing_or_wrong_is_named_in_one_message() {
+        let message = relay(|name| match name {
+            "TOWPATH_LANES" => Some("0".into()),
+            "TOWPATH_OUTBOX_TABLE" | "TOWPATH_VIEWS_TABLE" => None,
+            "TOWPATH_LOG_LEVEL" => Some("loud".into()),
+            _ => complete(name),
+        });
+        assert_eq!(
+            message.unwrap_err().to_string(),
+            "the function's environment is not complete: TOWPATH_LOG_LEVEL must be one of error, warn, info, debug, \
+             trace; TOWPATH_OUTBOX_TABLE is missing; TOWPATH_VIEWS_TABLE is missing; TOWPATH_LANES must be a number \
+             from 1 to 1000; see Environment in template.yaml"
+        );
+    }
+}

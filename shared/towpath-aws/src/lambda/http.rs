@@ -1,0 +1,291 @@
+//! An HTTP API as a Lambda function: an API Gateway request in, checked; a reply out. Routes are the author's.
+//! Must not know: any one route, any one tenant's data.
+
+use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
+use aws_lambda_events::http::{HeaderMap, HeaderName, HeaderValue};
+use base64::Engine;
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use towpath::command::{CommandError, CommandPorts, Reply, Request, Verdict, execute, request_hash};
+use towpath::ports::{Consistency, CursorHome, CursorKey, Host, Store, Unavailable};
+use towpath::{
+    Aggregate, AggregateId, AggregateKey, AggregateType, ConsumerName, Context, CorrelationId, Era, EventId, Failure,
+    IdempotencyKey, Producer, Seq, Summary, TenantId, View,
+};
+
+use crate::lambda::{Exit, Problem, host, plant, producer, run};
+use crate::{AwsStore, LambdaHost, clients, config, telemetry};
+
+/// Largest request body, in bytes.
+pub const BODY_BYTES: usize = 128 * 1024;
+
+/// One request, its tenant and correlation known.
+#[derive(Debug)]
+pub struct HttpRequest {
+    /// `GET`, `POST` …
+    pub method: String,
+    /// Path without the stage.
+    pub path: String,
+    /// Whose request.
+    pub tenant: TenantId,
+    /// Shared by all that follows from it.
+    pub correlation_id: CorrelationId,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+/// An answer that is no: a status, a code for programs, a sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpError {
+    /// Status code.
+    pub status: u16,
+    code: &'static str,
+    message: String,
+    version: Option<Seq>,
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    error: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<Seq>,
+}
+
+impl HttpError {
+    /// An error with this status, code and sentence.
+    pub fn new(status: u16, code: &'static str, message: impl std::fmt::Display) -> Self {
+        Self { status, code, message: message.to_string(), version: None }
+    }
+
+    /// 404.
+    pub fn not_found(what: &str) -> Self {
+        Self::new(404, "not_found", format!("there is no such {what}, or it is not visible yet"))
+    }
+
+    /// Tells the caller what version is current.
+    #[must_use]
+    pub fn at_version(self, version: Seq) -> Self {
+        Self { version: Some(version), ..self }
+    }
+
+    fn into_reply(self) -> Reply {
+        Reply::new(self.status, &ErrorBody { error: self.code, message: &self.message, version: self.version })
+    }
+}
+
+impl From<HttpError> for Verdict {
+    fn from(error: HttpError) -> Self {
+        Verdict::Refuse(error.into_reply())
+    }
+}
+
+impl From<Unavailable> for HttpError {
+    fn from(error: Unavailable) -> Self {
+        tracing::error!(reason = %error, "a read failed");
+        Self::new(503, "unavailable", "the data could not be read now: try again")
+    }
+}
+
+impl From<CommandError> for HttpError {
+    fn from(error: CommandError) -> Self {
+        match &error {
+            CommandError::KeyReused => Self::new(422, "idempotency_key_reused", error),
+            CommandError::TryAgain(why) => {
+                tracing::error!(reason = why, "a command was not committed");
+                Self::new(
+                    503,
+                    "unavailable",
+                    "the command could not be committed now: send it again with the same idempotency key",
+                )
+            }
+            CommandError::Broken(why) => {
+                tracing::error!(reason = why, "a command can never be committed");
+                Self::new(500, "internal", "the command cannot be carried out: this is a fault of the service")
+            }
+        }
+    }
+}
+
+impl HttpRequest {
+    fn new(event: ApiGatewayV2httpRequest, fresh: EventId) -> Result<Self, HttpError> {
+        let header = |name: &str| event.headers.get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"));
+        let tenant = header("x-tenant-id").ok_or_else(|| bad("the header x-tenant-id is missing"))?;
+        let tenant = TenantId::parse(tenant).map_err(|error| bad(format!("the header x-tenant-id: {error}")))?;
+        let correlation_id = match header("x-correlation-id") {
+            Some(given) => CorrelationId::parse(given),
+            None => CorrelationId::parse(fresh.to_string()),
+        };
+        let correlation_id = correlation_id.map_err(|error| bad(format!("the header x-correlation-id: {error}")))?;
+        let body = event.body.unwrap_or_default();
+        let body = if event.is_base64_encoded {
+            let decoded = base64::engine::general_purpose::STANDARD.decode(body);
+            decoded.map_err(|_| bad("the body is not valid base64"))?
+        } else {
+            body.into_bytes()
+        };
+        if body.len() > BODY_BYTES {
+            return Err(HttpError::new(413, "too_large", format!("a body has at most {BODY_BYTES} bytes")));
+        }
+        let method = event.request_context.http.method.to_string();
+        let path = event.raw_path.unwrap_or_default();
+        Ok(Self { method, path, tenant, correlation_id, headers: event.headers, body })
+    }
+
+    /// The body as JSON of this shape: 415 for another content type, 400 naming the path and never the value.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, HttpError> {
+        let kind = self.headers.get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        if kind.split(';').next().map(str::trim) != Some("application/json") {
+            return Err(HttpError::new(415, "unsupported_media_type", "send content-type: application/json"));
+        }
+        let text = std::str::from_utf8(&self.body).map_err(|_| bad("the body is not UTF-8"))?;
+        if text.trim().is_empty() {
+            return Err(bad("the body is empty: send a JSON object"));
+        }
+        let mut json = serde_json::Deserializer::from_str(text);
+        let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+            bad(format!("the body at {}: {}", error.path(), without_values(&error.inner().to_string())))
+        })?;
+        json.end().map_err(|_| bad("the body has more after its JSON value"))?;
+        Ok(value)
+    }
+
+    /// The caller's name for this command: 400 when it is missing.
+    pub fn idempotency_key(&self) -> Result<IdempotencyKey, HttpError> {
+        let key = self.headers.get("idempotency-key").ok_or_else(|| {
+            bad("the header idempotency-key is missing: send a new one with each command, and the same one when you send it again")
+        })?;
+        let key = IdempotencyKey::parse(key.to_str().unwrap_or("\u{fffd}"));
+        key.map_err(|error| bad(format!("the header idempotency-key: {error}")))
+    }
+}
+
+/// 400 with a sentence.
+pub fn bad(message: impl std::fmt::Display) -> HttpError {
+    HttpError::new(400, "bad_request", message)
+}
+
+/// A decoder's message without what the caller sent: names of unknown fields and values of the wrong type.
+fn without_values(message: &str) -> String {
+    let kind = message.split(" at line ").next().unwrap_or_default();
+    let known = |prefix: &str| kind.starts_with(prefix);
+    if known("invalid type") || known("invalid value") || known("invalid length") || known("data did not match") {
+        "the value has the wrong type".to_owned()
+    } else if known("unknown field") {
+        "there is a field that this request does not have".to_owned()
+    } else if known("unknown variant") {
+        "the value is none of the allowed ones".to_owned()
+    } else if known("number out of range") || known("invalid number") {
+        "the number is out of range".to_owned()
+    } else {
+        kind.to_owned() // `missing field x`, a syntax error, or the rule of one of our own types
+    }
+}
+
+/// What a route may use.
+pub struct Api<'a> {
+    store: &'a AwsStore,
+    host: &'a LambdaHost,
+    producer: &'a Producer,
+}
+
+impl Api<'_> {
+    /// Carries a command out, once per idempotency key.
+    pub async fn execute(
+        &self,
+        request: &HttpRequest,
+        decide: impl AsyncFn(&Context<'_>) -> Result<Verdict, Failure>,
+    ) -> Result<Reply, HttpError> {
+        let command = Request {
+            tenant: request.tenant.clone(),
+            key: Some(request.idempotency_key()?),
+            hash: request_hash(&format!("{} {}", request.method, request.path), &request.body),
+            correlation_id: request.correlation_id.clone(),
+            traceparent: request.headers.get("traceparent").and_then(|it| it.to_str().ok()?.parse().ok()),
+        };
+        let ports = CommandPorts { store: self.store, host: self.host, producer: self.producer, era: Era::FIRST };
+        let reply = execute(ports, &command, decide).await?;
+        if (200..300).contains(&reply.code) && !reply.repeated {
+            telemetry::count("Committed", 1);
+        }
+        Ok(reply)
+    }
+
+    /// Reads the row that a projection keeps for one aggregate, and the last event in it.
+    pub async fn summary<S: Summary>(
+        &self,
+        tenant: &TenantId,
+        projection: &str,
+        id: &AggregateId,
+    ) -> Result<Option<(S, Seq)>, HttpError> {
+        let internal = |error: &dyn std::fmt::Display| {
+            tracing::error!(reason = %error, projection, "a summary cannot be read");
+            HttpError::new(500, "internal", "the summary cannot be read: this is a fault of the service")
+        };
+        let kind = AggregateType::parse(<S::Of as Aggregate>::TYPE).map_err(|error| internal(&error))?;
+        let aggregate = AggregateKey { tenant: tenant.clone(), kind, id: id.clone() };
+        let consumer = ConsumerName::parse(projection).map_err(|error| internal(&error))?;
+        let keys = [CursorKey { aggregate, consumer }];
+        let found = self.store.positions(CursorHome::Views, &keys, Consistency::Eventual).await?;
+        let Some(position) = found.into_iter().flatten().next() else { return Ok(None) };
+        let Some(state) = position.state else { return Ok(None) };
+        Ok(Some((serde_json::from_str(&state).map_err(|error| internal(&error))?, position.cursor.seq)))
+    }
+
+    /// Reads one partition of a read model, in the order of its sort keys.
+    pub async fn view<V: View>(&self, tenant: &TenantId, partition: &str) -> Result<Vec<serde_json::Value>, HttpError> {
+        let rows = self.store.view(tenant, V::NAME, partition).await?;
+        let rows = rows.iter().map(|row| serde_json::from_str(row)).collect::<Result<_, _>>();
+        rows.map_err(|error| {
+            tracing::error!(reason = %error, view = V::NAME, "a view cannot be read");
+            HttpError::new(500, "internal", "the view cannot be read: this is a fault of the service")
+        })
+    }
+}
+
+/// Runs an API: `route` answers every request whose tenant and size are in order.
+pub fn run_api(
+    name: &str,
+    version: &str,
+    route: impl AsyncFn(&Api<'_>, &HttpRequest) -> Result<Reply, HttpError>,
+) -> Exit {
+    run(async {
+        let config = config::api(config::process_environment)?;
+        let metrics = telemetry::start(&config.stage, &config.log_level, ("function", name));
+        plant();
+        let producer = producer(name, version)?;
+        let sdk = clients::load().await;
+        let store = AwsStore::new(aws_sdk_dynamodb::Client::new(&sdk), config.tables, config.outbox_retention_days);
+        store.warm().await?;
+        let (store, producer, route) = (&store, &producer, &route);
+        lambda_runtime::run(service_fn(move |event: LambdaEvent<ApiGatewayV2httpRequest>| async move {
+            let host = host(&event.context);
+            let api = Api { store, host: &host, producer };
+            let fresh = EventId::new(host.now(), host.random());
+            let reply = match HttpRequest::new(event.payload, fresh) {
+                Ok(request) => route(&api, &request).await,
+                Err(error) => Err(error),
+            };
+            let reply = reply.unwrap_or_else(HttpError::into_reply);
+            telemetry::count("Requests", 1);
+            telemetry::flush(metrics);
+            Ok::<_, Diagnostic>(response(reply))
+        }))
+        .await
+        .map_err(|error| -> Problem { error })
+    })
+}
+
+fn response(reply: Reply) -> ApiGatewayV2httpResponse {
+    let mut headers = HeaderMap::new();
+    headers.insert(HeaderName::from_static("content-type"), HeaderValue::from_static("application/json"));
+    if reply.repeated {
+        headers.insert(HeaderName::from_static("idempotent-replay"), HeaderValue::from_static("true"));
+    }
+    let mut response = ApiGatewayV2httpResponse::default();
+    response.status_code = i64::from(reply.code);
+    response.headers = headers;
+    response.body = Some(aws_lambda_events::encodings::Body::Text(reply.body));
+    response
+}

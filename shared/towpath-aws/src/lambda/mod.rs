@@ -1,0 +1,72 @@
+//! Lambda entry points: the only modules that know the shapes of Lambda's events.
+
+mod consumer;
+pub mod http;
+mod relay;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+pub use consumer::run_consumer;
+use lambda_runtime::{Context, Diagnostic};
+pub use relay::run_relay;
+use towpath::Producer;
+
+use crate::LambdaHost;
+
+/// How a function's `main` ends.
+pub type Exit = ExitCode;
+
+/// Anything that went wrong before or around an invocation.
+pub(crate) type Problem = Box<dyn std::error::Error>;
+
+/// Runs a function until Lambda stops it. An init that fails says why, once, and exits with 1.
+pub(crate) fn run(function: impl Future<Output = Result<(), Problem>>) -> Exit {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    match runtime.block_on(function) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &Problem) -> Exit {
+    let line = serde_json::json!({ "level": "ERROR", "message": format!("the function could not start: {error}") });
+    #[allow(clippy::print_stderr, reason = "logging may not have started")]
+    {
+        eprintln!("{line}");
+    }
+    ExitCode::FAILURE
+}
+
+/// `name@version` as events carry it.
+pub(crate) fn producer(name: &str, version: &str) -> Result<Producer, Problem> {
+    Ok(Producer::parse(format!("{name}@{version}"))?)
+}
+
+/// The host of this invocation; a second is kept back for the answer.
+pub(crate) fn host(context: &Context) -> LambdaHost {
+    const FOR_THE_ANSWER: Duration = Duration::from_secs(1);
+    let left = context.deadline().duration_since(std::time::SystemTime::now()).unwrap_or_default();
+    LambdaHost::ending_in(left.saturating_sub(FOR_THE_ANSWER))
+}
+
+/// An invocation that Lambda must count as failed.
+pub(crate) fn invocation_failed(kind: &str, why: impl std::fmt::Display) -> Diagnostic {
+    tracing::error!(kind, reason = %why, "the invocation failed");
+    Diagnostic { error_type: kind.to_owned(), error_message: why.to_string() }
+}
+
+/// Known bugs that this process shall have, in builds that can have any.
+#[cfg(feature = "planted")]
+pub(crate) fn plant() {
+    for bug in std::env::var("TOWPATH_PLANTED").unwrap_or_default().split(',').filter(|bug| !bug.is_empty()) {
+        tracing::warn!(bug, "this build has a known bug switched on");
+        towpath::planted::switch_on(bug);
+    }
+}
+
+#[cfg(not(feature = "planted"))]
+pub(crate) fn plant() {}

@@ -1,0 +1,333 @@
+//! The rows as DynamoDB holds them: every attribute name of the four tables stands here and nowhere else.
+//! Must not know: expressions, clients.
+
+use serde::{Deserialize, Serialize};
+use towpath::ports::{CursorHome, CursorKey, Head, JournalRow, KeptAnswer, Position, Stored};
+use towpath::{
+    AggregateKey, CausationId, ConsumerName, CorrelationId, Cursor, Data, Envelope, Era, EventId, EventType, FORMAT,
+    Kind, Place, Prior, Producer, Rev, Seq, Status, TenantId, Timestamp, Traceparent, Visibility,
+};
+
+/// Partitions of one hour of the time index. It may grow, never shrink: readers look at all of them.
+pub(crate) const INDEX_SHARDS: u64 = 4;
+/// The time index of the outbox.
+pub(crate) const BY_TIME: &str = "by_time";
+/// Partition of the rows that say which consumers there are.
+pub(crate) const REGISTRY: &str = "~registry";
+const SECONDS_A_DAY: u64 = 86_400;
+
+/// A row that this version cannot read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the row cannot be read: {0}")]
+pub(crate) struct UnreadableRow(pub(crate) String);
+
+/// A journal row.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct OutboxItem {
+    aggregate: String,
+    seq: Seq,
+    format: u16,
+    kind: Kind,
+    visibility: Visibility,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    to: Option<ConsumerName>,
+    pub(crate) event_id: EventId,
+    event_type: EventType,
+    event_version: u32,
+    prior: Prior,
+    era: Era,
+    occurred_at: Timestamp,
+    correlation_id: CorrelationId,
+    causation_id: CausationId,
+    producer: Producer,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    traceparent: Option<Traceparent>,
+    hops: u8,
+    data: String,
+    bucket: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_at: Option<u64>,
+}
+
+impl OutboxItem {
+    pub(crate) fn new(row: &JournalRow, retention_days: u32) -> Self {
+        let envelope = &row.envelope;
+        let aggregate = envelope.aggregate().to_string();
+        let expires_at = (retention_days > 0)
+            .then(|| envelope.occurred_at.as_millis() / 1_000 + u64::from(retention_days) * SECONDS_A_DAY);
+        Self {
+            bucket: bucket(envelope.occurred_at, shard_of(&aggregate)),
+            aggregate,
+            seq: envelope.seq,
+            format: envelope.format,
+            kind: row.kind,
+            visibility: row.visibility,
+            to: row.to.clone(),
+            event_id: envelope.event_id,
+            event_type: envelope.event_type.clone(),
+            event_version: envelope.event_version,
+            prior: envelope.prior.clone(),
+            era: envelope.era,
+            occurred_at: envelope.occurred_at,
+            correlation_id: envelope.correlation_id.clone(),
+            causation_id: envelope.causation_id.clone(),
+            producer: envelope.producer.clone(),
+            traceparent: envelope.traceparent.clone(),
+            hops: envelope.hops,
+            data: envelope.data.as_str().to_owned(),
+            expires_at,
+        }
+    }
+
+    pub(crate) fn into_row(self) -> Result<JournalRow, UnreadableRow> {
+        check_format(self.format)?;
+        let key: AggregateKey = self.aggregate.parse().map_err(unreadable)?;
+        let data = Data::parse(self.data).map_err(|_| UnreadableRow("its data is not JSON".into()))?;
+        let envelope = Envelope {
+            format: self.format,
+            event_id: self.event_id,
+            event_type: self.event_type,
+            event_version: self.event_version,
+            tenant_id: key.tenant,
+            aggregate_type: key.kind,
+            aggregate_id: key.id,
+            seq: self.seq,
+            prior: self.prior,
+            era: self.era,
+            occurred_at: self.occurred_at,
+            correlation_id: self.correlation_id,
+            causation_id: self.causation_id,
+            producer: self.producer,
+            traceparent: self.traceparent,
+            hops: self.hops,
+            data,
+        };
+        Ok(JournalRow { envelope, kind: self.kind, visibility: self.visibility, to: self.to })
+    }
+
+    pub(crate) fn into_head(self) -> Result<Head, UnreadableRow> {
+        check_format(self.format)?;
+        let mut prior = self.prior;
+        prior.note(self.event_type, self.seq);
+        Ok(Head { seq: self.seq, prior, era: self.era, occurred_at: self.occurred_at })
+    }
+}
+
+/// What the time index shows of a journal row.
+#[derive(Debug, Deserialize)]
+pub(crate) struct IndexItem {
+    pub(crate) aggregate: String,
+    pub(crate) seq: Seq,
+    pub(crate) event_type: EventType,
+}
+
+/// An entity, or the tombstone of one.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct EntityItem {
+    aggregate: String,
+    format: u16,
+    version: Seq,
+    prior: Prior,
+    era: Era,
+    occurred_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    state: Option<String>,
+}
+
+impl EntityItem {
+    pub(crate) fn new(key: &AggregateKey, stored: &Stored) -> Self {
+        Self {
+            aggregate: key.to_string(),
+            format: FORMAT,
+            version: stored.head.seq,
+            prior: stored.head.prior.clone(),
+            era: stored.head.era,
+            occurred_at: stored.head.occurred_at,
+            state: stored.state.clone(),
+        }
+    }
+
+    pub(crate) fn into_stored(self) -> Result<Stored, UnreadableRow> {
+        check_format(self.format)?;
+        let head = Head { seq: self.version, prior: self.prior, era: self.era, occurred_at: self.occurred_at };
+        Ok(Stored { head, state: self.state })
+    }
+}
+
+/// A cursor: in a row of its own, or with the read model's row that it lies in.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct CursorItem {
+    format: u16,
+    pub(crate) cursor: Seq,
+    pub(crate) event_id: EventId,
+    era: Era,
+    status: StatusName,
+    attempt: u32,
+    pub(crate) rev: Rev,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    state: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StatusName {
+    Ready,
+    Retrying,
+    Parked,
+    Held,
+}
+
+impl CursorItem {
+    pub(crate) fn new(position: &Position) -> Self {
+        let cursor = &position.cursor;
+        let status = match cursor.status {
+            Status::Ready => StatusName::Ready,
+            Status::Retrying => StatusName::Retrying,
+            Status::Parked => StatusName::Parked,
+            Status::Held => StatusName::Held,
+        };
+        Self {
+            format: FORMAT,
+            cursor: cursor.seq,
+            event_id: cursor.event_id,
+            era: cursor.era,
+            status,
+            attempt: cursor.attempt,
+            rev: cursor.rev,
+            state: position.state.clone(),
+        }
+    }
+
+    pub(crate) fn into_position(self) -> Result<Position, UnreadableRow> {
+        check_format(self.format)?;
+        let status = match self.status {
+            StatusName::Ready => Status::Ready,
+            StatusName::Retrying => Status::Retrying,
+            StatusName::Parked => Status::Parked,
+            StatusName::Held => Status::Held,
+        };
+        let (seq, event_id, era) = (self.cursor, self.event_id, self.era);
+        let cursor = Cursor { seq, event_id, era, status, attempt: self.attempt, rev: self.rev };
+        Ok(Position { cursor, state: self.state })
+    }
+}
+
+/// A row of a read model that has no cursor in it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ViewItem {
+    pub(crate) format: u16,
+    pub(crate) state: String,
+}
+
+/// The kept answer of a command.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AnswerItem {
+    format: u16,
+    body_hash: String,
+    status: u16,
+    answer: String,
+}
+
+impl AnswerItem {
+    pub(crate) fn new(answer: &KeptAnswer) -> Self {
+        Self {
+            format: FORMAT,
+            body_hash: answer.request_hash.clone(),
+            status: answer.code,
+            answer: answer.body.clone(),
+        }
+    }
+
+    pub(crate) fn into_answer(self) -> Result<KeptAnswer, UnreadableRow> {
+        check_format(self.format)?;
+        Ok(KeptAnswer { request_hash: self.body_hash, code: self.status, body: self.answer })
+    }
+}
+
+/// A consumer as the registry knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RegistryItem {
+    pub(crate) pk: String,
+    pub(crate) sk: ConsumerName,
+    pub(crate) format: u16,
+    #[serde(serialize_with = "serde_dynamo::string_set::serialize")]
+    pub(crate) handles: std::collections::BTreeSet<EventType>,
+    pub(crate) storage: HomeName,
+    pub(crate) generation: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum HomeName {
+    Progress,
+    Views,
+}
+
+impl From<CursorHome> for HomeName {
+    fn from(home: CursorHome) -> Self {
+        match home {
+            CursorHome::Progress => Self::Progress,
+            CursorHome::Views => Self::Views,
+        }
+    }
+}
+
+impl From<HomeName> for CursorHome {
+    fn from(home: HomeName) -> Self {
+        match home {
+            HomeName::Progress => Self::Progress,
+            HomeName::Views => Self::Views,
+        }
+    }
+}
+
+/// The names and values of a row's two key attributes, in the table where it lies.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct RowKey {
+    pub(crate) partition: (&'static str, String),
+    pub(crate) sort: (&'static str, String),
+}
+
+/// Where a consumer's cursor for an aggregate lies: everything begins with the tenant.
+pub(crate) fn cursor_key(home: CursorHome, key: &CursorKey) -> RowKey {
+    let (partition, sort) = match home {
+        CursorHome::Progress => ("pk", "sk"),
+        CursorHome::Views => ("view", "row"),
+    };
+    RowKey { partition: (partition, key.aggregate.to_string()), sort: (sort, key.consumer.to_string()) }
+}
+
+/// Where a read model's row lies. `~` is in no id, so it cannot be taken for an aggregate.
+pub(crate) fn view_key(tenant: &TenantId, place: &Place) -> RowKey {
+    let partition = view_partition(tenant, &place.view, &place.partition);
+    RowKey { partition: ("view", partition), sort: ("row", place.sort.clone()) }
+}
+
+pub(crate) fn view_partition(tenant: &TenantId, view: &str, partition: &str) -> String {
+    format!("{tenant}#~{view}#{partition}")
+}
+
+/// Where the kept answer of a command lies.
+pub(crate) fn answer_key(tenant: &TenantId, key: &towpath::IdempotencyKey) -> RowKey {
+    RowKey { partition: ("pk", format!("{tenant}#~command#{key}")), sort: ("sk", "answer".to_owned()) }
+}
+
+/// The partition of the time index for an hour and a shard.
+pub(crate) fn bucket(at: Timestamp, shard: u64) -> String {
+    format!("{}#{shard}", at.hour())
+}
+
+fn shard_of(aggregate: &str) -> u64 {
+    aggregate.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte))) % INDEX_SHARDS
+}
+
+fn check_format(format: u16) -> Result<(), UnreadableRow> {
+    if format == FORMAT {
+        return Ok(());
+    }
+    Err(UnreadableRow(format!("it has format {format}, this version reads format {FORMAT}: deploy the newer version")))
+}
+
+fn unreadable(error: impl std::fmt::Display) -> UnreadableRow {
+    UnreadableRow(error.to_string())
+}

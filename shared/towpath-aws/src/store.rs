@@ -1,0 +1,277 @@
+//! `AwsStore`: the core's `Store` port on DynamoDB. Reads are here, writes in `commit`.
+//! Must not know: handlers, messages.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::{DisplayErrorContext, SdkError};
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use serde::de::DeserializeOwned;
+use serde_dynamo::aws_sdk_dynamodb_1::from_item;
+use towpath::commit::Commit;
+use towpath::limits;
+use towpath::ports::{
+    Answer, CommitError, Consistency, CursorHome, CursorKey, Head, JournalRow, KeptAnswer, Position, Store, Stored,
+    Unavailable,
+};
+use towpath::{AggregateKey, IdempotencyKey, Seq, TenantId};
+
+use crate::config::Tables;
+use crate::rows::{AnswerItem, CursorItem, EntityItem, OutboxItem, RowKey, ViewItem};
+use crate::rows::{answer_key, cursor_key, view_partition};
+
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+/// Times that unprocessed keys of a batch read are asked for again.
+const BATCH_GET_ROUNDS: u32 = 4;
+
+/// The tables of a stack.
+#[derive(Debug, Clone)]
+pub struct AwsStore {
+    pub(crate) dynamodb: Client,
+    pub(crate) tables: Tables,
+    pub(crate) outbox_retention_days: u32,
+}
+
+impl AwsStore {
+    /// A store over these tables; journal rows expire after `outbox_retention_days`, 0 for never.
+    pub fn new(dynamodb: Client, tables: Tables, outbox_retention_days: u32) -> Self {
+        Self { dynamodb, tables, outbox_retention_days }
+    }
+
+    /// Opens the connection before the first event comes: in init the CPU is not throttled.
+    pub async fn warm(&self) -> Result<(), Unavailable> {
+        let nothing = RowKey { partition: ("pk", "~warm".to_owned()), sort: ("sk", "~warm".to_owned()) };
+        self.get_progress(&nothing).await.map(|_| ())
+    }
+
+    async fn get_progress(&self, key: &RowKey) -> Result<Option<Item>, Unavailable> {
+        let got = self
+            .dynamodb
+            .get_item()
+            .table_name(&self.tables.progress)
+            .set_key(Some(key_item(key)))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(unavailable("GetItem of progress"))?;
+        Ok(got.item)
+    }
+
+    fn home(&self, home: CursorHome) -> &str {
+        match home {
+            CursorHome::Progress => &self.tables.progress,
+            CursorHome::Views => &self.tables.views,
+        }
+    }
+
+    async fn read_positions(
+        &self,
+        home: CursorHome,
+        keys: &[CursorKey],
+        consistency: Consistency,
+    ) -> Result<Vec<Option<Position>>, Unavailable> {
+        let rows: Vec<RowKey> = keys.iter().map(|key| cursor_key(home, key)).collect();
+        let mut found: HashMap<RowKey, Position> = HashMap::new();
+        for chunk in rows.chunks(limits::BATCH_GET_KEYS) {
+            for item in self.batch_get(self.home(home), chunk, consistency).await? {
+                let Some(key) = chunk.iter().find(|key| is_at(&item, key)) else { continue };
+                let row: CursorItem = decode(item, "a cursor")?;
+                found.insert(key.clone(), row.into_position().map_err(unreadable)?);
+            }
+        }
+        Ok(rows.iter().map(|key| found.remove(key)).collect())
+    }
+
+    /// Unprocessed keys are not absent rows: they are asked for again, and in the end it is an error.
+    async fn batch_get(
+        &self,
+        table: &str,
+        keys: &[RowKey],
+        consistency: Consistency,
+    ) -> Result<Vec<Item>, Unavailable> {
+        let mut wanted = KeysAndAttributes::builder()
+            .consistent_read(consistency == Consistency::Strong)
+            .set_keys(Some(keys.iter().map(key_item).collect()))
+            .build()
+            .map_err(|error| Unavailable { call: "BatchGetItem", why: error.to_string() })?;
+        let mut items = Vec::new();
+        for round in 0..BATCH_GET_ROUNDS {
+            let got = self
+                .dynamodb
+                .batch_get_item()
+                .request_items(table, wanted)
+                .send()
+                .await
+                .map_err(unavailable("BatchGetItem"))?;
+            items.extend(got.responses.into_iter().flat_map(HashMap::into_values).flatten());
+            let Some(rest) = got.unprocessed_keys.and_then(|mut rest| rest.remove(table)) else { return Ok(items) };
+            wanted = rest;
+            tokio::time::sleep(Duration::from_millis(25 << round)).await;
+        }
+        Err(Unavailable { call: "BatchGetItem", why: "keys stayed unprocessed: the table is throttled".into() })
+    }
+
+    async fn query_journal(
+        &self,
+        key: &AggregateKey,
+        after: Seq,
+        through: Seq,
+        limit: usize,
+    ) -> Result<Vec<JournalRow>, Unavailable> {
+        let got = self
+            .dynamodb
+            .query()
+            .table_name(&self.tables.outbox)
+            .key_condition_expression("#aggregate = :aggregate AND #seq BETWEEN :first AND :last")
+            .expression_attribute_names("#aggregate", "aggregate")
+            .expression_attribute_names("#seq", "seq")
+            .expression_attribute_values(":aggregate", AttributeValue::S(key.to_string()))
+            .expression_attribute_values(":first", number(after.next().0))
+            .expression_attribute_values(":last", number(through.0))
+            .consistent_read(true)
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .send()
+            .await
+            .map_err(unavailable("Query of the outbox"))?;
+        let rows = got.items.unwrap_or_default().into_iter().map(|item| {
+            let row: OutboxItem = decode(item, "a journal row")?;
+            row.into_row().map_err(unreadable)
+        });
+        rows.collect()
+    }
+
+    async fn query_head(&self, key: &AggregateKey) -> Result<Option<Head>, Unavailable> {
+        let got = self
+            .dynamodb
+            .query()
+            .table_name(&self.tables.outbox)
+            .key_condition_expression("#aggregate = :aggregate")
+            .expression_attribute_names("#aggregate", "aggregate")
+            .expression_attribute_values(":aggregate", AttributeValue::S(key.to_string()))
+            .scan_index_forward(false)
+            .consistent_read(true)
+            .limit(1)
+            .send()
+            .await
+            .map_err(unavailable("Query of the outbox"))?;
+        let Some(item) = got.items.unwrap_or_default().pop() else { return Ok(None) };
+        let row: OutboxItem = decode(item, "a journal row")?;
+        row.into_head().map(Some).map_err(unreadable)
+    }
+
+    async fn query_view(&self, tenant: &TenantId, view: &str, partition: &str) -> Result<Vec<String>, Unavailable> {
+        let mut pages = self
+            .dynamodb
+            .query()
+            .table_name(&self.tables.views)
+            .key_condition_expression("#view = :view")
+            .expression_attribute_names("#view", "view")
+            .expression_attribute_values(":view", AttributeValue::S(view_partition(tenant, view, partition)))
+            .into_paginator()
+            .items()
+            .send();
+        let mut rows = Vec::new();
+        while let Some(item) = pages.next().await {
+            let row: ViewItem = decode(item.map_err(unavailable("Query of views"))?, "a row of a view")?;
+            rows.push(row.state);
+        }
+        Ok(rows)
+    }
+
+    async fn get_entity(&self, key: &AggregateKey) -> Result<Option<Stored>, Unavailable> {
+        let got = self
+            .dynamodb
+            .get_item()
+            .table_name(&self.tables.entities)
+            .key("aggregate", AttributeValue::S(key.to_string()))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(unavailable("GetItem of entities"))?;
+        let Some(item) = got.item else { return Ok(None) };
+        let row: EntityItem = decode(item, "an entity")?;
+        row.into_stored().map(Some).map_err(unreadable)
+    }
+}
+
+impl Store for AwsStore {
+    fn positions<'a>(
+        &'a self,
+        home: CursorHome,
+        keys: &'a [CursorKey],
+        consistency: Consistency,
+    ) -> Answer<'a, Vec<Option<Position>>> {
+        Box::pin(self.read_positions(home, keys, consistency))
+    }
+
+    fn entity<'a>(&'a self, key: &'a AggregateKey) -> Answer<'a, Option<Stored>> {
+        Box::pin(self.get_entity(key))
+    }
+
+    fn head<'a>(&'a self, key: &'a AggregateKey) -> Answer<'a, Option<Head>> {
+        Box::pin(self.query_head(key))
+    }
+
+    fn journal<'a>(
+        &'a self,
+        key: &'a AggregateKey,
+        after: Seq,
+        through: Seq,
+        limit: usize,
+    ) -> Answer<'a, Vec<JournalRow>> {
+        Box::pin(self.query_journal(key, after, through, limit))
+    }
+
+    fn view<'a>(&'a self, tenant: &'a TenantId, view: &'a str, partition: &'a str) -> Answer<'a, Vec<String>> {
+        Box::pin(self.query_view(tenant, view, partition))
+    }
+
+    fn kept_answer<'a>(&'a self, tenant: &'a TenantId, key: &'a IdempotencyKey) -> Answer<'a, Option<KeptAnswer>> {
+        Box::pin(async move {
+            let Some(item) = self.get_progress(&answer_key(tenant, key)).await? else { return Ok(None) };
+            let row: AnswerItem = decode(item, "a kept answer")?;
+            row.into_answer().map(Some).map_err(unreadable)
+        })
+    }
+
+    fn commit<'a>(&'a self, commit: &'a Commit) -> Answer<'a, (), CommitError> {
+        Box::pin(self.write(commit))
+    }
+}
+
+pub(crate) fn key_item(key: &RowKey) -> Item {
+    [&key.partition, &key.sort]
+        .into_iter()
+        .map(|(name, value)| ((*name).to_owned(), AttributeValue::S(value.clone())))
+        .collect()
+}
+
+fn is_at(item: &Item, key: &RowKey) -> bool {
+    [&key.partition, &key.sort]
+        .into_iter()
+        .all(|(name, value)| item.get(*name).and_then(|v| v.as_s().ok()) == Some(value))
+}
+
+pub(crate) fn number(value: u64) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+pub(crate) fn decode<T: DeserializeOwned>(item: Item, what: &str) -> Result<T, Unavailable> {
+    from_item(item)
+        .map_err(|error| Unavailable { call: "decoding a row", why: format!("{what} cannot be read: {error}") })
+}
+
+pub(crate) fn unreadable(error: crate::rows::UnreadableRow) -> Unavailable {
+    Unavailable { call: "decoding a row", why: error.to_string() }
+}
+
+/// An SDK error with its whole chain.
+pub(crate) fn unavailable<E, R>(call: &'static str) -> impl FnOnce(SdkError<E, R>) -> Unavailable
+where
+    E: std::error::Error + 'static,
+    R: std::fmt::Debug + 'static,
+{
+    move |error| Unavailable { call, why: DisplayErrorContext(error).to_string() }
+}
