@@ -55,8 +55,9 @@ def _name(key: Any) -> str:
 
 
 def shorten(expected: Any, found: Any) -> tuple[Any, Any]:
-    """Of two maps, only what differs."""
+    """Of two maps, only what differs, however deep it lies."""
     if not (isinstance(expected, dict) and isinstance(found, dict)):
         return expected, found
-    keys = [k for k in {**expected, **found} if expected.get(k) != found.get(k)]
-    return ({k: expected.get(k, "nothing") for k in keys}, {k: found.get(k, "nothing") for k in keys})
+    pairs = {k: shorten(expected.get(k, "nothing"), found.get(k, "nothing"))
+             for k in {**expected, **found} if expected.get(k) != found.get(k)}
+    return {k: pair[0] for k, pair in pairs.items()}, {k: pair[1] for k, pair in pairs.items()}

@@ -1,6 +1,7 @@
 """Kills function processes with SIGKILL, each one proven to have had a batch in flight.
 
-A kill counts only if the batch was handed to that process before, and was still unacknowledged afterwards.
+A kill counts only if the batch was handed to that process before, the emulator then took the invocation for failed,
+and the batch is still unacknowledged.
 Works on the embedded emulator on Linux. Must not know what the functions do with a batch.
 Run beside traffic: python tests/local/kills.py --name run --kills 10
 """
@@ -19,8 +20,8 @@ from typing import Any, Callable
 from urllib.parse import urlencode, urlsplit
 
 from cloud import CONSUMERS, Stack, Trouble, fail_on_trouble, load, mappings
+from paper import console, table
 from processes import Process, of_function
-from rich.console import Console
 from rich.table import Table
 
 VICTIMS = (*CONSUMERS, "relay")
@@ -53,7 +54,7 @@ class Aim:
 
 
 class Killer:
-    """Kills until `wanted` kills are proven, or until told to stop."""
+    """Kills until `wanted` kills are proven, or until told to stop. `meals` counts how often it began to wait for a batch."""
 
     def __init__(self, stack: Stack, wanted: int, seed: int, tell: Callable[[Kill], None] = lambda kill: None) -> None:
         host = urlsplit(stack.endpoint or "").hostname
@@ -62,8 +63,9 @@ class Killer:
         self.stack, self.wanted, self.tell = stack, wanted, tell
         self.done: list[Kill] = []
         self.missed = 0
-        self.hungry = threading.Event()
+        self.meals = 0
         self.stop = threading.Event()
+        self._share = -(-wanted // len(VICTIMS))
         self._dice = random.Random(seed)
         self._lambda = stack.client("lambda")
         self._aims = {name: Aim(name, m["UUID"], function_name(m["FunctionArn"])) for name, m in mappings(stack).items()}
@@ -74,13 +76,14 @@ class Killer:
             tried = sorted(self._aims.values(), key=lambda aim: (aim.kills, self._dice.random()))
             if not any(self._try(aim) for aim in tried if not self.stop.is_set()):
                 self.stop.wait(0.2)
-        self.hungry.clear()
 
     def _try(self, aim: Aim) -> bool:
         """Waits for a batch at one function and kills it; False if there was none, or the proof failed."""
+        if aim.kills >= self._share or self._result(aim) == "FAILED":
+            return False  # enough of this one, or an earlier kill has not been followed by a good run yet
         before = self._seen(aim)
         idle = [p for p in of_function(aim.name, self.stack.endpoint or "") if p.state in IDLE_STATES]
-        if before is None or not idle:
+        if not idle:
             return False
         try:
             for process in idle:
@@ -101,21 +104,18 @@ class Killer:
     def _wait_for_batch(self, aim: Aim, idle: list[Process]) -> Process | None:
         """The stopped process that an invocation was handed to, if there was one in time."""
         until = time.monotonic() + WAIT_FOR_BATCH_SECONDS
-        self.hungry.set()
-        try:
-            while time.monotonic() < until and not self.stop.is_set():
-                for process in idle:
-                    if process.unread_bytes():
-                        return process
-                time.sleep(0.005)
-            return None
-        finally:
-            self.hungry.clear()
+        self.meals += 1
+        while time.monotonic() < until and not self.stop.is_set():
+            for process in idle:
+                if process.unread_bytes():
+                    return process
+            time.sleep(0.005)
+        return None
 
     def _kill(self, aim: Aim, victim: Process, before: dict[str, int]) -> Kill | None:
         """Lets the process run for a moment, kills it, and looks whether its batch is still unacknowledged."""
         unread = victim.unread_bytes()
-        batch = taken(before, self._seen(aim) or {})
+        batch = taken(before, self._seen(aim))
         if aim.function in CONSUMERS and not batch:
             return None
         ran_ms = self._dice.choice((0.0, self._dice.uniform(0.5, aim.latest_ms)))
@@ -128,8 +128,9 @@ class Killer:
             self.missed += 1
             aim.latest_ms = max(1.0, aim.latest_ms / 2)
             return None
-        size = f"{len(batch)} message{'s' if len(batch) != 1 else ''}" if batch else f"{unread:,} B of stream"
-        moment = f"{ran_ms:.1f} ms into it" if ran_ms else "before its first step"
+        aim.latest_ms *= 1.5 if ran_ms else 1
+        size = f"{len(batch)} message{'s' if len(batch) != 1 else ''}" if batch else f"{unread:,} bytes of stream"
+        moment = f"{ran_ms:.1f} ms into the run" if ran_ms else "before its first step"
         return Kill(aim.function, victim.pid, size, moment, proof)
 
     def _proof(self, aim: Aim, victim: Process, batch: dict[str, int]) -> str | None:
@@ -138,16 +139,16 @@ class Killer:
         while time.monotonic() < until:
             if not victim.alive and self._result(aim) == "FAILED":
                 if aim.function not in CONSUMERS:
-                    return "invocation failed, stream position unmoved"
+                    return "the stream did not move on"
                 still = taken_again(batch, self._messages(aim))
-                return f"{len(still)} of {len(batch)} still in flight" if len(still) == len(batch) else None
+                return f"{len(still)} of {len(batch)} unacknowledged" if len(still) == len(batch) else None
             time.sleep(0.02)
         return None
 
-    def _seen(self, aim: Aim) -> dict[str, int] | None:
-        """Message id → times received, of what is in flight; None while an earlier kill is not over yet."""
+    def _seen(self, aim: Aim) -> dict[str, int]:
+        """Message id → times received, of what is in flight."""
         if aim.function not in CONSUMERS:
-            return {} if self._result(aim) != "FAILED" else None
+            return {}
         return {m["MessageId"]: m["ReceiveCount"] for m in self._messages(aim) if not m["IsVisible"]}
 
     def _result(self, aim: Aim) -> str:
@@ -186,13 +187,10 @@ def _wake(process: Process) -> None:
 def table_of(killer: Killer) -> Table:
     """All proven kills."""
     title = f"Kills with a batch in flight: {len(killer.done)} of {killer.wanted} proven"
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
-    table.add_column("#", justify="right")
-    for name in ("function", "pid", "batch", "killed", "afterwards"):
-        table.add_column(name, justify="right" if name == "pid" else "left")
+    lines = table(title, ">#", "function", ">pid", "in flight", "killed", "afterwards")
     for number, kill in enumerate(killer.done, 1):
-        table.add_row(str(number), kill.function, str(kill.pid), kill.batch, kill.moment, kill.proof)
-    return table
+        lines.add_row(str(number), kill.function, str(kill.pid), kill.batch, kill.moment, kill.proof)
+    return lines
 
 
 def main() -> int:
@@ -207,7 +205,7 @@ def main() -> int:
     alarm.daemon = True
     alarm.start()
     killer.run()
-    Console().print(table_of(killer))
+    console().print(table_of(killer))
     return 0 if len(killer.done) >= given.kills else 1
 
 

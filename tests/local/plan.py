@@ -83,3 +83,16 @@ def line(sku: str, quantity: int) -> dict[str, Any]:
 def customer(dice: random.Random) -> str:
     """The same few names for every tenant, so that a key without its tenant would mix them."""
     return f"c-{dice.randint(1, 5)}"
+
+
+def in_bursts(orders: tuple[OrderPlan, ...], size: int) -> tuple[OrderPlan, ...]:
+    """The same orders, `size` of one tenant after each other: a batch that is killed then holds back few tenants."""
+    waiting: dict[str, list[OrderPlan]] = {}
+    for order in orders:
+        waiting.setdefault(order.tenant, []).append(order)
+    found: list[OrderPlan] = []
+    while any(waiting.values()):
+        for mine in waiting.values():
+            found += mine[:size]
+            del mine[:size]
+    return tuple(found)

@@ -10,9 +10,9 @@ from datetime import datetime
 import rows
 from cloud import Stack, scan
 from driver import Driver
+from paper import table
 from plan import Plan
 from rich.console import Console
-from rich.table import Table
 from rows import Answer, Event, World
 
 
@@ -33,23 +33,21 @@ def tell(stack: Stack, order: Answer, seen_ms: dict[str, float], out: Console) -
         out.print(f"No row carries the correlation id {correlation_id}.", style="red")
         return
     out.print("The story of one order", style="bold")
-    out.print(f"  tenant {order.tenant}, order {order.answer['order_id']}, correlation id {correlation_id}", highlight=False, soft_wrap=True)
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for name, side in (("after", "right"), ("event", "left"), ("row", "left"), ("written by", "left"), ("because of", "left"), ("hop", "right")):
-        table.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type]
+    out.print(f"  tenant {order.tenant}, order {order.answer['order_id']}, correlation id {correlation_id}", soft_wrap=True)
+    lines = table("", ">after", "event", "row", "written by", "hop")
     begin = when(world.events[0].occurred_at)
     by_id = {event.event_id: event for event in world.events}
     for event in world.events:
         cause = by_id.get(event.causation_id)
-        hop = f"{milliseconds(when(cause.occurred_at), when(event.occurred_at)):,.0f} ms" if cause else ""
-        table.add_row(f"  {milliseconds(begin, when(event.occurred_at)):,.0f} ms", event.event_type, label(event), event.producer,
-                      cause.event_type if cause else "request", hop)
-    out.print(table)
+        took = f"{milliseconds(when(cause.occurred_at), when(event.occurred_at)):,.0f} ms after {cause.event_type}" if cause else "a request"
+        lines.add_row(f"  {milliseconds(begin, when(event.occurred_at)):,.0f} ms", event.event_type, label(event),
+                      event.producer.split("@")[0], took)
+    out.print(lines)
     for what, took in seen_ms.items():
-        out.print(f"  {what} after {took:,.0f} ms, counted from the request", highlight=False)
+        out.print(f"  {what} {took:,.0f} ms after the request")
     for cursor in world.cursors:
         if cursor.aggregate == world.events[0].aggregate:
-            out.print(f"  {cursor.consumer}: {cursor.status}, stands at row {cursor.cursor}", highlight=False)
+            out.print(f"  {cursor.consumer}: {cursor.status}, stands at row {cursor.cursor}")
 
 
 def label(event: Event) -> str:
@@ -74,7 +72,7 @@ def what_next(stack: Stack, plan: Plan, order: Answer, out: Console) -> None:
              "make status", "make down"]
     out.print("\nWhat to type next", style="bold")
     for line in lines:
-        out.print(f"  {line}", highlight=False, soft_wrap=True)
+        out.print(f"  {line}", soft_wrap=True)
 
 
 def first_seen(driver: Driver, tenant: str, order: Answer, customer: str) -> dict[str, float]:

@@ -21,7 +21,8 @@ from cloud import ROOT, Stack, Trouble, fail_on_trouble, load
 from disorder import Disorder, relay_standing_still
 from driver import Driver
 from kills import Killer, table_of
-from plan import OrderPlan, Plan, make
+from paper import console, table
+from plan import OrderPlan, Plan, in_bursts, make
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -30,6 +31,8 @@ from rows import Aggregate, Answer
 WORKERS = 8
 REORDERED_SECONDS = 30
 REST_SECONDS, REST_SECONDS_WITH_KILLS = 120, 600
+STORY_SECONDS = 30
+BURST, BURST_SECONDS = 6, 2.0
 KILL_SECONDS = 600
 LATE_COPIES = 12
 READS = 40
@@ -62,6 +65,7 @@ class Traffic:
         if answer.status == 201:
             self.seen_ms = story.first_seen(self.driver, told.tenant, answer, told.body["customer_id"])
             self.driver.cancel(told.tenant, told.number, answer, told.reason)
+            rest.wait(self.stack, STORY_SECONDS, lambda _: None, only={aggregate(told, answer)})
 
     def send_reordered(self) -> None:
         """While the relay stands still: the later event of each order first, then the earlier one."""
@@ -82,24 +86,19 @@ class Traffic:
 
     def send_orders(self, pool: ThreadPoolExecutor) -> None:
         """All other orders, concurrently; copies of old messages in between."""
-        task = self.bar.add_task("orders", total=len(self.plan.orders))
+        orders = in_bursts(self.plan.orders, BURST) if self.killer else self.plan.orders
+        task = self.bar.add_task("orders", total=len(orders))
         work: list[Future[Any]] = []
-        for at, order in enumerate(self.plan.orders):
-            self._gate(at)
+        served = 0
+        for at, order in enumerate(orders):
+            if self.killer and at % BURST == 0:
+                served = wait_for_meal(self.killer, served)
             work.append(pool.submit(self._one, order))
             work[-1].add_done_callback(lambda _: self.bar.advance(task))
-            if at and at % max(1, len(self.plan.orders) // 4) == 0:
+            if at and at % max(1, len(orders) // 4) == 0:
                 work.append(pool.submit(self.send_copies))
         for each in work:
             each.result()
-
-    def _gate(self, at: int) -> None:
-        """With kills, keeps orders back for them: the next one goes when a kill waits for a batch, or its time has come."""
-        killer, until = self.killer, time.monotonic() + 1.0
-        while killer and not killer.stop.is_set() and len(killer.done) < killer.wanted and time.monotonic() < until:
-            if killer.hungry.is_set() and at < len(self.plan.orders) // 10 * (len(killer.done) + 3):
-                return
-            time.sleep(0.01)
 
     def _one(self, order: OrderPlan) -> None:
         """One order with everything that is to happen to it."""
@@ -177,6 +176,14 @@ class Traffic:
             each.result()
 
 
+def wait_for_meal(killer: Killer, served: int) -> int:
+    """Holds orders back until a kill waits for a batch anew, so that there is traffic for every kill."""
+    until = time.monotonic() + BURST_SECONDS
+    while len(killer.done) < killer.wanted and killer.meals <= served and time.monotonic() < until:
+        time.sleep(0.01)
+    return killer.meals
+
+
 def aggregate(order: OrderPlan, placed: Answer) -> Aggregate:
     return Aggregate(order.tenant, "order", placed.answer["order_id"])
 
@@ -186,7 +193,7 @@ def other_tenant(plan: Plan, tenant: str) -> str | None:
     return next((name for name in plan.tenants if name != tenant), None)
 
 
-def drive(traffic: Traffic, killer: Killer | None, bar: Progress) -> rest.Rest:
+def drive(traffic: Traffic, killer: Killer | None, bar: Progress, limit: float) -> rest.Rest:
     """Sends everything, then waits for rest and reads back."""
     with ThreadPoolExecutor(WORKERS) as pool:
         traffic.receive_stock(pool)
@@ -203,7 +210,6 @@ def drive(traffic: Traffic, killer: Killer | None, bar: Progress) -> rest.Rest:
             hunter.join()
         traffic.send_copies()
         task = bar.add_task("until at rest", total=None)
-        limit = REST_SECONDS_WITH_KILLS if killer else REST_SECONDS
         found = rest.wait(traffic.stack, limit, lambda now: bar.update(task, description=f"until at rest ({now})"))
         bar.update(task, description="at rest" if found.reached else "not at rest", total=1, completed=1)
         traffic.read_back(pool)
@@ -214,16 +220,14 @@ def request_table(driver: Driver) -> Table:
     """What was asked and what was answered, by kind and status."""
     kinds = {"receipt": "stock received", "order": "order placed", "cancel": "order cancelled", "refused": "had to be refused",
              "watch": "watched", "read-order": "order read", "read-timeline": "timeline read"}
-    table = Table(title="Requests", title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
-    for name in ("request", "sent", "replays", "answers"):
-        table.add_column(name, justify="right" if name in ("sent", "replays") else "left")
+    lines = table("Requests", "request", ">sent", ">replays", "answers")
     for kind, label in kinds.items():
         mine = [a for a in driver.answers if a.kind == kind]
         if mine:
             counts = Counter("lost" if a.status == 0 else str(a.status) for a in mine)
             told = ", ".join(f"{status} × {count:,}" for status, count in sorted(counts.items()))
-            table.add_row(label, f"{len(mine):,}", str(sum(a.replay for a in mine) or ""), told)
-    return table
+            lines.add_row(label, f"{len(mine):,}", str(sum(a.replay for a in mine) or ""), told)
+    return lines
 
 
 def show_status(stack: Stack, cli: Path, out: Console) -> bool:
@@ -243,6 +247,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--tenants", type=int, default=6)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kills", type=int, default=0, help="kill so many function processes with a batch in flight")
+    parser.add_argument("--rest", type=float, default=0, help="seconds to wait for rest (default: 120, with kills 600)")
     parser.add_argument("--cli", type=Path, default=ROOT / "target" / "release" / "towpath")
     given = parser.parse_args()
     if given.orders < 1 or given.tenants < 1 or given.kills < 0:
@@ -251,14 +256,14 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    given, out = arguments(), Console()
+    given, out = arguments(), console()
     stack = load(given.name)
     plan = make(given.orders, given.tenants, given.seed)
     columns = (TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=out) as bar:
         killer = Killer(stack, given.kills, given.seed, kill_teller(bar, given.kills)) if given.kills else None
         traffic = Traffic(stack, plan, killer, bar)
-        reached = drive(traffic, killer, bar)
+        reached = drive(traffic, killer, bar, given.rest or (REST_SECONDS_WITH_KILLS if killer else REST_SECONDS))
     traffic.driver.close()
     return report(traffic, killer, reached, given.cli, out)
 
@@ -272,13 +277,13 @@ def report(traffic: Traffic, killer: Killer | None, reached: rest.Rest, cli: Pat
     """Prints everything that a person wants to see; 0 only if all of it is well."""
     stack = traffic.stack
     out.print(request_table(traffic.driver))
-    out.print(f"\n{traffic.disorder.sent} copies of old messages went straight into the consumers' queues.", highlight=False, soft_wrap=True)
+    out.print(f"\n{traffic.disorder.sent} copies of old messages went straight into the consumers' queues.", soft_wrap=True)
     for note in traffic.notes:
-        out.print(note, highlight=False, soft_wrap=True)
+        out.print(note, soft_wrap=True)
     if killer:
         out.print(table_of(killer))
     if not reached.reached:
-        out.print(f"The pipeline did not come to rest: {reached}.", style="bold red", highlight=False, soft_wrap=True)
+        out.print(f"The pipeline did not come to rest: {reached}.", style="bold red", soft_wrap=True)
     well = show_status(stack, cli, out)
     world = verify.load_world(stack)
     out.print("\nThe independent check", style="bold")

@@ -8,7 +8,6 @@ import argparse
 import sys
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 import check_journal
@@ -16,6 +15,7 @@ import check_views
 import rows
 from cloud import CONSUMERS, Stack, Trouble, fail_on_trouble, load, queue_depth, scan
 from findings import Fault, Finding
+from paper import console, table
 from rows import World
 
 CHECKS = check_journal.CHECKS + check_views.CHECKS
@@ -59,23 +59,20 @@ def _run(check: object, world: World) -> Finding:
 
 def show(findings: list[Finding], world: World, out: Console) -> bool:
     """Prints one line per check; True when all agree."""
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    table.add_column(width=1)
-    table.add_column()
-    table.add_column(justify="right")
-    table.add_column()
+    lines = table("", "", "", ">", "")
+    lines.show_header = False
     for finding in findings:
         mark = Text("✓", "green") if finding.good else Text("✗", "bold red")
         wrong = Text("" if finding.good else f"{len(finding.faults)} wrong", "red")
-        table.add_row(mark, Text(finding.promise), f"{finding.looked_at:,}", wrong)
-    out.print(table)
+        lines.add_row(mark, Text(finding.promise), f"{finding.looked_at:,}", wrong)
+    out.print(lines)
     for finding in findings:
         show_faults(finding, out)
     good = all(finding.good for finding in findings)
     compared = sum(finding.looked_at for finding in findings)
     verdict = "agrees" if good else "does NOT agree"
     out.print(f"The check {verdict}: {len(world.events):,} rows of the journal, {len(world.answers):,} requests, "
-              f"{compared:,} comparisons.", style="bold green" if good else "bold red", highlight=False, soft_wrap=True)
+              f"{compared:,} comparisons.", style="bold green" if good else "bold red", soft_wrap=True)
     return good
 
 
@@ -88,14 +85,14 @@ def show_faults(finding: Finding, out: Console) -> None:
         out.print(Text(f"  {fault.key}\n    expected  {fault.expected}\n    found     {fault.found}"), soft_wrap=True)
     more = len(finding.faults) - SHOWN_FAULTS
     if more > 0:
-        out.print(f"  and {more:,} more", highlight=False)
+        out.print(f"  and {more:,} more")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Check the tables of a stack against its journal and the driver's log.")
     parser.add_argument("--name", default="run", help="folder under .local (default: run)")
     world = load_world(load(parser.parse_args().name))
-    return 0 if show(run_checks(world), world, Console()) else 1
+    return 0 if show(run_checks(world), world, console()) else 1
 
 
 if __name__ == "__main__":
