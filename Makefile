@@ -1,0 +1,91 @@
+# Everything that a person or CI does here, by name. It knows commands only: no stack, function or table.
+#
+# No dependency is compiled twice between the local builds: the functions, the CLI, `sam build`, the tests. Cargo reuses
+# a crate only if all of these are equal, so LOCAL fixes them for every command below:
+#   target folder  cargo-lambda always passes --target <host>, which puts things into target/<host>/release;
+#                  CARGO_BUILD_TARGET makes plain cargo do so too.
+#   flags          cargo-lambda adds `-C target-cpu=…` through build.rustflags; RUSTFLAGS, even empty, replaces that.
+#   linker         cargo-lambda links with zig, whose path is part of what cargo compares, and sets CC for build scripts;
+#                  CARGO_LAMBDA_COMPILER=cargo uses the host's. Only what goes to AWS must run on an older glibc.
+#   profile        always release, without LTO. Cargo.toml must set strip, lto, codegen-units and panic itself, or
+#                  cargo-lambda sets them, above these variables; panic must be unwind, or tests get their own copy.
+#   features       cargo unites features over the selected packages: always the whole workspace, so no `-p`, and no
+#                  default-members. A dev-dependency must not add a feature to a crate that the functions use.
+# `sam build` then finds every function ready. `make deploy` leaves LOCAL out: zig, thin LTO, opt-level 3.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+NAME ?= run
+STAGE ?= dev
+PORT ?= 0
+ORDERS ?= 300
+TENANTS ?= 6
+ARCHITECTURE ?= arm64
+
+TOOLS := .venv/tools
+PYTHON := $(TOOLS)/bin/python
+HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+HOST_ARCHITECTURE := $(if $(filter aarch64%,$(HOST)),arm64,x86_64)
+LOCAL := CARGO_LAMBDA_COMPILER=cargo CARGO_BUILD_TARGET=$(HOST) RUSTFLAGS= \
+	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1
+export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
+export SAM_CLI_TELEMETRY := 0
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help run test build crates venvs up down status deploy dev lint
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## the whole pipeline on this machine, with traffic and its proof (ENDPOINT=http://… uses an emulator that is there)
+ifdef ENDPOINT
+	@$(PYTHON) tests/local/stack.py deploy --name $(NAME) --stage $(STAGE) --endpoint $(ENDPOINT)
+else
+	@$(PYTHON) tests/local/stack.py down --name $(NAME)
+	@$(PYTHON) tests/local/stack.py up --name $(NAME) --stage $(STAGE) --port $(PORT)
+endif
+	@$(PYTHON) tests/local/traffic.py --name $(NAME) --orders $(ORDERS) --tenants $(TENANTS)
+
+test: build lint ## lint, then every test
+	$(LOCAL) cargo test --release --workspace
+
+build: ## the functions and the CLI for this machine
+	@$(MAKE) --no-print-directory -j3 crates venvs
+	$(LOCAL) sam build --parameter-overrides Architecture=$(HOST_ARCHITECTURE) > .aws-sam/build.log 2>&1 || { cat .aws-sam/build.log; exit 1; }
+
+crates:
+	@mkdir -p .aws-sam
+	$(LOCAL) cargo build --release --workspace --bins
+
+venvs: $(TOOLS)/made .venv/emulator/made
+
+.venv/%/made: tests/local/requirements-%.txt
+	python3 -m venv --clear .venv/$*
+	.venv/$*/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+up: build ## the stack without traffic
+	@$(PYTHON) tests/local/stack.py up --name $(NAME) --stage $(STAGE) --port $(PORT)
+
+down: ## stop the emulator and everything it started
+	@$(PYTHON) tests/local/stack.py down --name $(NAME)
+
+status: ## what each consumer has applied (ARGS='--watch', ARGS='--json')
+	@target/$(HOST)/release/towpath status --name $(NAME) $(ARGS)
+
+dev: venvs ## run one consumer from the terminal: make dev FN=inventory
+	@$(LOCAL) $(PYTHON) tests/local/dev.py --name $(NAME) $(or $(FN),$(error say which function: make dev FN=inventory))
+
+lint: venvs ## format, clippy, and the template as written and as expanded
+	cargo fmt --all --check
+	$(LOCAL) cargo clippy --release --workspace --all-targets -- -D warnings
+	cfn-lint template.yaml infra/*.yaml
+	$(PYTHON) tests/local/expand.py .local/expanded.json
+	cfn-lint --ignore-checks W3002 -- .local/expanded.json # W3002: its nested stacks are files here
+
+deploy: venvs ## build for AWS and deploy there, with your own credentials (STAGE=prod ARCHITECTURE=arm64)
+	sam build --build-dir .aws-sam/aws --parameter-overrides Architecture=$(ARCHITECTURE)
+	sam deploy --template-file .aws-sam/aws/template.yaml --config-file $(CURDIR)/samconfig.toml \
+		--stack-name towpath-$(STAGE) --parameter-overrides Stage=$(STAGE) Architecture=$(ARCHITECTURE)

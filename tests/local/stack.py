@@ -1,0 +1,321 @@
+"""Brings a stack up on this machine, and takes it down: the emulator's process, `sam deploy`, `.local/<name>/stack.json`.
+
+Any number of stacks can be up at once: each has its name, its own emulator, port and process group.
+Must not know what the pipeline does, nor any function's name. Speaks to local end points only, with made-up credentials.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable
+from urllib.parse import urlsplit
+
+import boto3
+
+ROOT = Path(__file__).resolve().parents[2]
+SAM = ROOT / ".venv/tools/bin/sam"
+EMULATOR = ROOT / ".venv/emulator/bin/ministack"
+BUILD = ROOT / ".aws-sam/build"
+HOST = "127.0.0.1"
+REGION = "us-east-1"
+START_SECONDS = 20.0
+STOP_SECONDS = 8.0
+PORT_TRIES = 5
+
+
+class Trouble(Exception):
+    """Something that a person has to put right; the text says what to do."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One named local stack, and the files that are kept about it."""
+
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        return ROOT / ".local" / self.name
+
+    @property
+    def stack_file(self) -> Path:
+        return self.folder / "stack.json"
+
+    @property
+    def process_file(self) -> Path:
+        return self.folder / "emulator.json"
+
+    @property
+    def log_file(self) -> Path:
+        return self.folder / "emulator.log"
+
+    @property
+    def deploy_log(self) -> Path:
+        return self.folder / "deploy.log"
+
+    @property
+    def scratch(self) -> Path:
+        """Where the emulator unpacks functions: a process that runs from here is one of its own."""
+        return self.folder / "tmp"
+
+
+def main() -> int:
+    options = arguments()
+    instance = Instance(options.name)
+    try:
+        return int(options.run(instance, options) or 0)
+    except Trouble as trouble:
+        print(f"error: {trouble}", file=sys.stderr)
+        return 2
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    verbs = parser.add_subparsers(required=True, metavar="up|deploy|down")
+    up_verb = add_verb(verbs, "up", up, "start an emulator and deploy the stack onto it")
+    up_verb.add_argument("--port", type=int, default=0, help="0 takes a free one (default)")
+    deploy_verb = add_verb(verbs, "deploy", deploy_onto, "deploy the stack onto an end point that is already there")
+    deploy_verb.add_argument("--endpoint", required=True, help="such as http://127.0.0.1:4566")
+    add_verb(verbs, "down", down, "stop the emulator and everything it started")
+    for verb in (up_verb, deploy_verb):
+        verb.add_argument("--stage", default="dev", help="the stack is named towpath-<stage>")
+        verb.add_argument("--build-dir", type=Path, default=BUILD, help="what `sam build` made")
+    return parser.parse_args()
+
+
+def add_verb(verbs: Any, name: str, run: Callable[..., Any], text: str) -> argparse.ArgumentParser:
+    verb = verbs.add_parser(name, help=text)
+    verb.add_argument("--name", type=plain_name, default="run", help="which local stack (default: run)")
+    verb.set_defaults(run=run)
+    return verb
+
+
+def plain_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", text):
+        raise argparse.ArgumentTypeError("use letters, digits, dash and underscore")
+    return text
+
+
+def up(instance: Instance, options: argparse.Namespace) -> None:
+    need_build(options.build_dir)
+    if living(instance):
+        raise Trouble(f"a stack named {instance.name} is up already. Take it down first: make down NAME={instance.name}")
+    endpoint = start(instance, options.port)
+    try:
+        deploy(instance, endpoint, options.stage, options.build_dir)
+    except BaseException:
+        stop(instance)
+        raise
+
+
+def deploy_onto(instance: Instance, options: argparse.Namespace) -> None:
+    need_build(options.build_dir)
+    endpoint = options.endpoint.rstrip("/")
+    if urlsplit(endpoint).hostname not in (HOST, "localhost", "::1"):
+        raise Trouble(f"{endpoint} is not on this machine. For AWS use `make deploy`, which takes your own credentials")
+    if not answers(endpoint):
+        raise Trouble(f"nothing answers at {endpoint}. Start the emulator, or leave ENDPOINT out to have one started")
+    instance.folder.mkdir(parents=True, exist_ok=True)
+    deploy(instance, endpoint, options.stage, options.build_dir)
+
+
+def down(instance: Instance, _options: argparse.Namespace) -> None:
+    if not instance.process_file.exists():
+        print(f"{instance.name}: nothing was up.")
+    elif stop(instance):
+        print(f"{instance.name}: down, no process left.")
+    else:
+        print(f"{instance.name}: was not running.")
+    instance.stack_file.unlink(missing_ok=True)
+
+
+# --- the emulator's process
+
+
+def start(instance: Instance, port: int) -> str:
+    """Starts an emulator in a process group of its own, and waits until it answers. Returns its end point."""
+    if not EMULATOR.exists():
+        raise Trouble(f"{EMULATOR.relative_to(ROOT)} is missing. Make it: make venvs")
+    if port and in_use(port):
+        raise Trouble(f"port {port} is taken. Choose another one with PORT=…, or use what is there with ENDPOINT=http://{HOST}:{port}")
+    shutil.rmtree(instance.folder, ignore_errors=True)
+    instance.scratch.mkdir(parents=True)
+    for _ in range(1 if port else PORT_TRIES):  # somebody else may take a free port before the emulator does
+        endpoint = f"http://{HOST}:{port or free_port()}"
+        process = spawn(instance, endpoint)
+        if wait_until(lambda: answers(endpoint) or process.poll() is not None, START_SECONDS) and process.poll() is None:
+            return endpoint
+        stop(instance)
+    raise Trouble(f"the emulator did not start. Its own words are in {instance.log_file.relative_to(ROOT)}")
+
+
+def spawn(instance: Instance, endpoint: str) -> subprocess.Popen[bytes]:
+    environment = local_environment(endpoint) | {
+        "GATEWAY_PORT": str(urlsplit(endpoint).port),
+        "BIND_HOST": HOST,  # without it the emulator listens to the whole network
+        "TMPDIR": str(instance.scratch),
+        "LOG_LEVEL": "WARNING",
+    }
+    with instance.log_file.open("ab") as log:
+        process = subprocess.Popen([EMULATOR], cwd=instance.scratch, env=environment, stdin=subprocess.DEVNULL,
+                                   stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+    known = {"pid": process.pid, "born": born(process.pid), "endpoint": endpoint}
+    instance.process_file.write_text(json.dumps(known) + "\n")
+    return process
+
+
+def stop(instance: Instance) -> bool:
+    """Ends every process of the instance, gently and then not. True if there was any."""
+    if not living(instance):
+        instance.process_file.unlink(missing_ok=True)
+        return False
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        for pid in living(instance):
+            end(pid, how)
+        if wait_until(lambda: not living(instance), STOP_SECONDS):
+            instance.process_file.unlink(missing_ok=True)
+            shutil.rmtree(instance.scratch, ignore_errors=True)
+            return True
+    raise Trouble(f"these processes do not end: {living(instance)}. End them by hand: kill -9 {' '.join(map(str, living(instance)))}")
+
+
+def end(pid: int, how: signal.Signals) -> None:
+    try:
+        os.kill(pid, how)
+    except ProcessLookupError:
+        pass  # it ended by itself in the meantime
+
+
+def living(instance: Instance) -> list[int]:
+    """The processes of the instance: its emulator's group, and functions that outlived the emulator."""
+    known = json.loads(instance.process_file.read_text()) if instance.process_file.exists() else None
+    group = known["pid"] if known and born(known["pid"]) in (known["born"], None) else None
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [pid for pid in pids if belongs(pid, group, instance)]
+
+
+def belongs(pid: int, group: int | None, instance: Instance) -> bool:
+    fields = stat(pid)
+    if not fields or fields[0] == "Z":
+        return False
+    if group is not None and int(fields[2]) == group:
+        return True
+    try:
+        return Path(os.readlink(f"/proc/{pid}/exe")).is_relative_to(instance.scratch)
+    except OSError:
+        return False
+
+
+def born(pid: int) -> str | None:
+    """When a process started, in clock ticks: a pid alone may have been given to another process since."""
+    fields = stat(pid)
+    return fields[19] if fields else None
+
+
+def stat(pid: int) -> list[str]:
+    """The fields of /proc/<pid>/stat after the program's name: state, parent, group … ; empty if there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def in_use(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
+
+
+def answers(endpoint: str) -> bool:
+    """Whether anything that speaks HTTP is there; which emulator it is does not matter."""
+    try:
+        urllib.request.urlopen(endpoint, timeout=1).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def wait_until(done: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+# --- the deployment
+
+
+def need_build(folder: Path) -> None:
+    if not (folder / "template.yaml").exists():
+        raise Trouble(f"{folder} holds no built template. Build first: make build")
+
+
+def deploy(instance: Instance, endpoint: str, stage: str, build_dir: Path) -> None:
+    """Deploys with the command that serves AWS too, and writes stack.json."""
+    stack_name = f"towpath-{stage}"
+    command = [str(SAM), "deploy", "--template-file", str(build_dir / "template.yaml"),
+               "--config-file", str(ROOT / "samconfig.toml"), "--stack-name", stack_name, "--region", REGION,
+               "--no-progressbar", "--parameter-overrides", f"Stage={stage}", f"Architecture={architecture()}"]
+    with instance.deploy_log.open("wb") as log:
+        code = subprocess.run(command, cwd=ROOT, env=local_environment(endpoint), stdin=subprocess.DEVNULL,
+                              stdout=log, stderr=subprocess.STDOUT, check=False).returncode
+    if code:
+        tail = "\n".join(instance.deploy_log.read_text(errors="replace").splitlines()[-15:])
+        raise Trouble(f"`sam deploy` failed. All of it is in {instance.deploy_log.relative_to(ROOT)}; its end:\n{tail}")
+    known = {"endpoint": endpoint, "region": REGION, "stack_name": stack_name, "stage": stage,
+             "outputs": outputs(endpoint, stack_name)}
+    instance.stack_file.write_text(json.dumps(known, indent=2) + "\n")
+    print(f"{instance.name}: {stack_name} is up at {endpoint}, its API at {known['outputs']['ApiUrl']}")
+
+
+def outputs(endpoint: str, stack_name: str) -> dict[str, str]:
+    client = boto3.client("cloudformation", endpoint_url=endpoint, region_name=REGION,
+                          aws_access_key_id="test", aws_secret_access_key="test")
+    found = client.describe_stacks(StackName=stack_name)["Stacks"][0].get("Outputs", [])
+    values = {output["OutputKey"]: output["OutputValue"] for output in found}
+    return values | {"ApiUrl": reachable(values["ApiUrl"], endpoint)}
+
+
+def reachable(api_url: str, endpoint: str) -> str:
+    """The API's address in the form that needs no name server: not every machine resolves <id>.execute-api.localhost."""
+    api_id = (urlsplit(api_url).hostname or "").partition(".execute-api.")[0]
+    return f"{endpoint}/_aws/execute-api/{api_id}/$default"
+
+
+def local_environment(endpoint: str) -> dict[str, str]:
+    """This process's environment with every AWS setting of the user's replaced: nothing real can be reached by mistake."""
+    mine = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "TOWPATH_"))}
+    return mine | {"AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+                   "AWS_DEFAULT_REGION": REGION, "AWS_REGION": REGION, "AWS_EC2_METADATA_DISABLED": "true",
+                   "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+                   "SAM_CLI_TELEMETRY": "0", "NO_PROXY": f"{HOST},localhost", "no_proxy": f"{HOST},localhost"}
+
+
+def architecture() -> str:
+    """A function runs natively here, so it is built for this machine."""
+    return "arm64" if os.uname().machine in ("aarch64", "arm64") else "x86_64"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
