@@ -120,7 +120,7 @@ def _compare(found: Finding, key: tuple[str, ...], answer: Answer, row: Event) -
         found.equal(name, {"order_id": key[2], "total_cents": total, **body}, row.data)
         found.equal(name, ("placed", total), (answer.answer["status"], answer.answer["total_cents"]))
     elif answer.kind == "cancel":
-        found.equal(name, (answer.body["reason"], "cancelled"), (row.data["reason"], answer.answer["status"]))
+        found.equal(name, (answer.body.get("reason"), "cancelled"), (row.data.get("reason"), answer.answer["status"]))
     else:
         found.equal(name, answer.body["quantity"], row.data["quantity"])
 

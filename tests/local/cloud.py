@@ -55,9 +55,9 @@ class Stack:
 
     def client(self, service: str) -> Any:
         emulated = {"aws_access_key_id": "test", "aws_secret_access_key": "test"} if self.endpoint else {}
-        return boto3.client(service, endpoint_url=self.endpoint, region_name=self.region,
-                            config=Config(retries={"max_attempts": 5, "mode": "standard"},
-                                          max_pool_connections=32), **emulated)
+        proxies: dict[str, Any] = {"proxies": {}} if self.endpoint else {}  # an emulator is never behind a proxy
+        config = Config(retries={"max_attempts": 5, "mode": "standard"}, max_pool_connections=32, **proxies)
+        return boto3.client(service, endpoint_url=self.endpoint, region_name=self.region, config=config, **emulated)
 
     @property
     def api(self) -> str:

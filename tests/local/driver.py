@@ -44,7 +44,7 @@ class Driver:
     def cancel(self, tenant: str, number: int, placed: Answer, reason: str) -> Answer:
         """Cancels one order, under the order's own correlation id."""
         path = f"/orders/{placed.answer['order_id']}/cancel"
-        return self.post("cancel", tenant, path, {"reason": reason}, f"cancel-{number}",
+        return self.post("cancel", tenant, path, {"reason": reason} if reason else {}, f"cancel-{number}",
                          correlation_id=placed.answer["correlation_id"])
 
     def post(self, kind: str, tenant: str, path: str, body: Any, key: str | None, *,

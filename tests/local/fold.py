@@ -76,7 +76,8 @@ def fold_summary(rows: list[Event]) -> dict[str, Any]:
             state["placed_at"] = row.occurred_at
         elif row.event_type == CANCELLED:
             state["cancelled_at"] = row.occurred_at
-            state["reason"] = row.data["reason"]
+            if "reason" in row.data:
+                state["reason"] = row.data["reason"]
     return state
 
 
@@ -91,7 +92,7 @@ def timeline_entry(row: Event) -> dict[str, Any]:
         lines = "1 line" if count == 1 else f"{count} lines"
         text = f"placed an order of {lines} for {money(row.data['total_cents'])}"
     else:
-        text = f"cancelled the order: {row.data['reason']}"
+        text = f"cancelled the order: {row.data['reason']}" if "reason" in row.data else "cancelled the order"
     return {"at": row.occurred_at, "event_type": row.event_type, "order_id": row.data["order_id"], "text": text}
 
 

@@ -24,6 +24,7 @@ from paper import console, table
 from processes import Process, of_function
 from rich.table import Table
 
+DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 VICTIMS = (*CONSUMERS, "relay")
 WAIT_FOR_BATCH_SECONDS = 2.0
 SETTLE_SECONDS = 3.0
@@ -140,7 +141,7 @@ class Killer:
             if not victim.alive and self._result(aim) == "FAILED":
                 if aim.function not in CONSUMERS:
                     return "the stream did not move on"
-                still = taken_again(batch, self._messages(aim))
+                still = unacknowledged(batch, self._messages(aim))
                 return f"{len(still)} of {len(batch)} unacknowledged" if len(still) == len(batch) else None
             time.sleep(0.02)
         return None
@@ -157,7 +158,7 @@ class Killer:
     def _messages(self, aim: Aim) -> list[dict[str, Any]]:
         """Every message of the consumer's queue, as the emulator shows it."""
         ask = urlencode({"QueueUrl": self.stack.queue(aim.function)})
-        with urllib.request.urlopen(f"{self.stack.endpoint}/_ministack/sqs/messages?{ask}", timeout=10) as answer:
+        with DIRECTLY.open(f"{self.stack.endpoint}/_ministack/sqs/messages?{ask}", timeout=10) as answer:
             accounts = json.load(answer)["messages"]
         return [m for regions in accounts.values() for queues in regions.values() for some in queues.values() for m in some]
 
@@ -172,7 +173,7 @@ def taken(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
     return {id_: count for id_, count in after.items() if count > before.get(id_, 0)}
 
 
-def taken_again(batch: dict[str, int], messages: list[dict[str, Any]]) -> set[str]:
+def unacknowledged(batch: dict[str, int], messages: list[dict[str, Any]]) -> set[str]:
     """Those of the batch that are there, invisible, and were not received since."""
     return {m["MessageId"] for m in messages if not m["IsVisible"] and batch.get(m["MessageId"]) == m["ReceiveCount"]}
 

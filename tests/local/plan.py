@@ -11,7 +11,7 @@ from typing import Any
 TENANTS = ("acme", "birch", "cedar", "delta", "ember", "fjord", "grove", "heath", "islet", "juniper", "kelp", "lagoon")
 PRICES = {"tea": 450, "mug": 1200, "pot": 3900, "tin": 650, "rare": 9900, "unknown": 100}
 PLENTY = ("tea", "mug", "pot", "tin")
-REASONS = ("changed my mind", "found it cheaper", "ordered twice")
+REASONS = ("changed my mind", "found it cheaper", "ordered twice", "")
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class OrderPlan:
     body: dict[str, Any]
     repeat: str = "no"
     cancel: str = "no"
-    reason: str = ""
+    reason: str = ""  # empty: none is given
     probe: str = "no"
 
 
