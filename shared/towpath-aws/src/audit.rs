@@ -23,34 +23,45 @@ pub struct Account {
     pub applied: u64,
     /// Those behind a parked or held row.
     pub parked: u64,
-    /// The rest: on their way, or lost by the transport.
+    /// Those on their way: younger than the window's grace.
     pub waiting: u64,
+    /// The rest. A healthy pipeline has none.
+    pub unaccounted: u64,
+}
+
+/// Which events are accounted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Events of this hour and later.
+    pub since: Timestamp,
+    /// Events of this hour and earlier.
+    pub until: Timestamp,
+    /// An event that was committed later than this may still be on its way.
+    pub settled_before: Timestamp,
 }
 
 /// A row of the window, as the time index shows it.
 struct Seen {
     aggregate: AggregateKey,
     seq: Seq,
+    at: Timestamp,
     event_type: towpath::EventType,
 }
 
 impl AwsStore {
-    /// Accounts for all events committed from `since` to `until`, hour by hour, for every registered consumer.
-    pub async fn audit(
-        &self,
-        since: Timestamp,
-        until: Timestamp,
-    ) -> Result<BTreeMap<ConsumerName, Account>, Unavailable> {
+    /// Accounts for all events of the window, hour by hour, for every registered consumer.
+    pub async fn audit(&self, window: Window) -> Result<BTreeMap<ConsumerName, Account>, Unavailable> {
         let consumers = self.registered().await?;
         let mut accounts: BTreeMap<ConsumerName, Account> =
             consumers.iter().map(|consumer| (consumer.name.clone(), Account::default())).collect();
-        let mut hour = since.as_millis() - since.as_millis() % MILLIS_AN_HOUR;
-        while hour <= until.as_millis() {
+        let since = window.since.as_millis();
+        let mut hour = since - since % MILLIS_AN_HOUR;
+        while hour <= window.until.as_millis() {
             for shard in 0..INDEX_SHARDS {
                 let rows = self.indexed(bucket(Timestamp::from_millis(hour), shard)).await?;
                 for consumer in &consumers {
                     let account = accounts.entry(consumer.name.clone()).or_default();
-                    self.account(consumer, &rows, account).await?;
+                    self.account(consumer, &rows, window.settled_before, account).await?;
                 }
             }
             hour += MILLIS_AN_HOUR;
@@ -77,12 +88,18 @@ impl AwsStore {
                 call: "decoding a row",
                 why: format!("an index row cannot be read: {error}"),
             })?;
-            rows.push(Seen { aggregate, seq: row.seq, event_type: row.event_type });
+            rows.push(Seen { aggregate, seq: row.seq, at: row.event_id.at(), event_type: row.event_type });
         }
         Ok(rows)
     }
 
-    async fn account(&self, consumer: &Registered, rows: &[Seen], account: &mut Account) -> Result<(), Unavailable> {
+    async fn account(
+        &self,
+        consumer: &Registered,
+        rows: &[Seen],
+        settled: Timestamp,
+        account: &mut Account,
+    ) -> Result<(), Unavailable> {
         let handled: Vec<&Seen> = rows.iter().filter(|row| consumer.handles.contains(&row.event_type)).collect();
         let aggregates: BTreeSet<&AggregateKey> = handled.iter().map(|row| &row.aggregate).collect();
         let keys: Vec<CursorKey> = aggregates
@@ -97,7 +114,8 @@ impl AwsStore {
             match cursors.get(&row.aggregate).copied().flatten().map(|position| &position.cursor) {
                 Some(cursor) if cursor.seq >= row.seq => account.applied += 1,
                 Some(cursor) if matches!(cursor.status, Status::Parked | Status::Held) => account.parked += 1,
-                _ => account.waiting += 1,
+                _ if row.at >= settled => account.waiting += 1,
+                _ => account.unaccounted += 1,
             }
         }
         Ok(())

@@ -118,6 +118,7 @@ impl OutboxItem {
 pub(crate) struct IndexItem {
     pub(crate) aggregate: String,
     pub(crate) seq: Seq,
+    pub(crate) event_id: EventId,
     pub(crate) event_type: EventType,
 }
 

@@ -31,6 +31,12 @@ impl EventId {
         Self(uuid::Builder::from_unix_timestamp_millis(at.as_millis(), &tail).into_uuid())
     }
 
+    /// When it was drawn: the commit's time, to the millisecond.
+    pub fn at(self) -> Timestamp {
+        let (seconds, nanos) = self.0.get_timestamp().map_or((0, 0), |at| at.to_unix());
+        Timestamp::from_millis(seconds.saturating_mul(1_000).saturating_add(u64::from(nanos) / 1_000_000))
+    }
+
     /// Reads the hyphenated form.
     pub fn parse(text: &str) -> Result<Self, uuid::Error> {
         Uuid::parse_str(text).map(Self)
@@ -267,6 +273,12 @@ pub(crate) mod tests {
         let read = Envelope::parse(&sent.to_body()).unwrap();
         assert_eq!(read, sent);
         assert_eq!(read.data.as_str(), r#"{"big":123456789012345678901234567890}"#);
+    }
+
+    #[test]
+    fn an_event_id_tells_when_it_was_drawn() {
+        let at = Timestamp::from_millis(1_795_255_200_007);
+        assert_eq!(EventId::new(at, 12_345).at(), at);
     }
 
     #[test]

@@ -1,0 +1,104 @@
+//! Finds a deployed stack: by name through CloudFormation, or in the file that the local scripts write.
+//! Must not know: what the stack is asked.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use aws_config::{Region, SdkConfig};
+use clap::Args;
+use serde::Deserialize;
+use towpath_aws::config::Tables;
+
+/// Which stack.
+#[derive(Debug, Args)]
+pub(crate) struct Target {
+    /// Name of the CloudFormation stack.
+    #[arg(long, global = true, env = "TOWPATH_STACK", conflicts_with = "stack_file")]
+    stack: Option<String>,
+    /// A stack.json that `make run` or `make up` wrote.
+    #[arg(long, global = true, value_name = "FILE")]
+    stack_file: Option<PathBuf>,
+}
+
+/// What a stack says of itself.
+pub(crate) struct Stack {
+    /// How to reach it.
+    pub(crate) sdk: SdkConfig,
+    /// Its name, for people.
+    pub(crate) name: String,
+    outputs: HashMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct StackFile {
+    endpoint: Option<String>,
+    region: String,
+    stack_name: String,
+    outputs: HashMap<String, String>,
+}
+
+impl Stack {
+    /// Finds the stack, or says what to give.
+    pub(crate) async fn find(target: &Target) -> Result<Self> {
+        match (&target.stack_file, &target.stack) {
+            (Some(path), _) => Self::from_file(path).await,
+            (None, Some(name)) => Self::from_cloudformation(name).await,
+            (None, None) => {
+                bail!("which stack? give --stack NAME, or --stack-file .local/run/stack.json after `make run`")
+            }
+        }
+    }
+
+    async fn from_file(path: &PathBuf) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("{} cannot be read: run `make run` or `make up` first", path.display()))?;
+        let file: StackFile =
+            serde_json::from_str(&text).with_context(|| format!("{} is no stack file", path.display()))?;
+        let mut sdk = towpath_aws::load_sdk_config().await.into_builder();
+        sdk.set_region(Some(Region::new(file.region)));
+        if let Some(endpoint) = file.endpoint {
+            sdk.set_endpoint_url(Some(endpoint));
+            // An emulator takes any key; real ones must not be sent to it.
+            let key = aws_sdk_dynamodb::config::Credentials::new("test", "test", None, None, "local");
+            sdk.set_credentials_provider(Some(aws_sdk_dynamodb::config::SharedCredentialsProvider::new(key)));
+        }
+        Ok(Self { sdk: sdk.build(), name: file.stack_name, outputs: file.outputs })
+    }
+
+    async fn from_cloudformation(name: &str) -> Result<Self> {
+        let sdk = towpath_aws::load_sdk_config().await;
+        let cloudformation = aws_sdk_cloudformation::Client::new(&sdk);
+        let answer = cloudformation
+            .describe_stacks()
+            .stack_name(name)
+            .send()
+            .await
+            .map_err(|error| anyhow::Error::msg(aws_sdk_dynamodb::error::DisplayErrorContext(error).to_string()))
+            .with_context(|| format!("the stack {name} was not found: check its name, the region and the account"))?;
+        let stack = answer.stacks().first().with_context(|| format!("there is no stack {name}"))?;
+        let output = |output: &aws_sdk_cloudformation::types::Output| {
+            Some((output.output_key()?.to_owned(), output.output_value()?.to_owned()))
+        };
+        let outputs = stack.outputs().iter().filter_map(output).collect();
+        Ok(Self { sdk, name: name.to_owned(), outputs })
+    }
+
+    /// One of the stack's outputs.
+    pub(crate) fn output(&self, name: &str) -> Result<String> {
+        let value = self.outputs.get(name).cloned();
+        value.with_context(|| {
+            format!("the stack {} has no output {name}: is it a Towpath stack of this version?", self.name)
+        })
+    }
+
+    /// The stack's tables.
+    pub(crate) fn tables(&self) -> Result<Tables> {
+        Ok(Tables {
+            outbox: self.output("OutboxTable")?,
+            entities: self.output("EntitiesTable")?,
+            views: self.output("ViewsTable")?,
+            progress: self.output("ProgressTable")?,
+        })
+    }
+}

@@ -1,0 +1,142 @@
+//! `towpath status`: one line per consumer, from the journal, the cursors and the metric lines.
+//! Must not know: how rows are stored.
+
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+use towpath::Timestamp;
+use towpath_aws::AwsStore;
+use towpath_aws::audit::Window;
+
+use crate::metrics;
+use crate::stack::{Stack, Target};
+
+/// What `status` may be told.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Hours to look back.
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=8760))]
+    hours: u64,
+    /// Seconds after its commit from which an event that was not applied is unaccounted for, and not merely waiting.
+    #[arg(long, default_value_t = 240)]
+    grace: u64,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// Print again every 2 seconds until interrupted.
+    #[arg(long)]
+    watch: bool,
+}
+
+/// One consumer's line.
+#[derive(Debug, Serialize)]
+struct Line {
+    consumer: String,
+    committed: u64,
+    applied: u64,
+    waiting: u64,
+    parked: u64,
+    duplicates: u64,
+    gaps: u64,
+    lag_p50_ms: Option<f64>,
+    lag_p99_ms: Option<f64>,
+    unaccounted: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    stack: String,
+    at: Timestamp,
+    hours: u64,
+    consumers: Vec<Line>,
+    unaccounted: u64,
+}
+
+/// Prints the table. Exit code 1 when events are unaccounted for.
+pub(crate) async fn run(target: &Target, options: &Options) -> Result<ExitCode> {
+    let stack = Stack::find(target).await?;
+    loop {
+        let report = look(&stack, options).await?;
+        let text = if options.json { serde_json::to_string(&report)? } else { render(&report) };
+        print(&text)?;
+        if !options.watch {
+            return Ok(if report.unaccounted == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}
+
+async fn look(stack: &Stack, options: &Options) -> Result<Report> {
+    let millis = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?.as_millis();
+    let now = u64::try_from(millis)?;
+    let at = |back_seconds: u64| Timestamp::from_millis(now.saturating_sub(back_seconds.saturating_mul(1_000)));
+    let store = AwsStore::new(aws_sdk_dynamodb::Client::new(&stack.sdk), stack.tables()?, 0);
+    let since = at(options.hours * 3_600);
+    let window = Window { since, until: at(0), settled_before: at(options.grace) };
+    let accounts = store.audit(window).await.context("the journal could not be compared with the cursors")?;
+    let logs = aws_sdk_cloudwatchlogs::Client::new(&stack.sdk);
+    let counted = metrics::read(&logs, &stack.output("LogGroup")?, since).await?;
+    let line = |(name, account): (towpath::ConsumerName, towpath_aws::audit::Account)| {
+        let counted = counted.get(name.as_str()).cloned().unwrap_or_default();
+        Line {
+            consumer: name.to_string(),
+            committed: account.committed,
+            applied: account.applied,
+            waiting: account.waiting,
+            parked: account.parked,
+            duplicates: counted.duplicates,
+            gaps: counted.gaps,
+            lag_p50_ms: counted.lag(50),
+            lag_p99_ms: counted.lag(99),
+            unaccounted: account.unaccounted,
+        }
+    };
+    let consumers: Vec<Line> = accounts.into_iter().map(line).collect();
+    let unaccounted = consumers.iter().map(|line| line.unaccounted).sum();
+    Ok(Report { stack: stack.name.clone(), at: at(0), hours: options.hours, consumers, unaccounted })
+}
+
+fn render(report: &Report) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header([
+        "consumer",
+        "committed",
+        "applied",
+        "waiting",
+        "parked",
+        "duplicates",
+        "gaps",
+        "lag p50",
+        "lag p99",
+        "unaccounted",
+    ]);
+    let lag = |millis: Option<f64>| millis.map_or_else(|| "–".to_owned(), |millis| format!("{millis:.0} ms"));
+    for line in &report.consumers {
+        let counts = [line.committed, line.applied, line.waiting, line.parked, line.duplicates, line.gaps];
+        let mut cells = vec![line.consumer.clone()];
+        cells.extend(counts.iter().map(u64::to_string));
+        cells.extend([lag(line.lag_p50_ms), lag(line.lag_p99_ms), line.unaccounted.to_string()]);
+        table.add_row(cells);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let hours = if report.hours == 1 { "hour".to_owned() } else { format!("{} hours", report.hours) };
+    format!(
+        "{} at {}, events of the last {hours}\n{table}\nunaccounted events: {}",
+        report.stack, report.at, report.unaccounted
+    )
+}
+
+/// A reader that has seen enough, such as `head`, is no error.
+fn print(text: &str) -> Result<()> {
+    use std::io::{ErrorKind, Write};
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
