@@ -25,6 +25,7 @@ from stack import HOST, ROOT, STOP_SECONDS, Instance, Trouble, free_port, in_use
 
 BATCH = 10
 VISIBILITY_SECONDS = 900  # long, so that a message is not given out again while a breakpoint holds it
+AGAIN_SECONDS = 5  # when a failed message is tried again
 INVOKE_SECONDS = 900.0
 START_SECONDS = 20.0
 
@@ -128,13 +129,13 @@ def running(binary: Path, place: Place, known: dict[str, Any]) -> Iterator[str]:
         if not wait_until(lambda: in_use(port), START_SECONDS):
             raise Trouble("cargo lambda watch did not start; it says why above")
         environment = local_environment(known["endpoint"]) | place.environment | {
-            "AWS_LAMBDA_RUNTIME_API": f"http://{HOST}:{port}/{binary.name}", "AWS_LAMBDA_FUNCTION_NAME": place.function,
+            "AWS_LAMBDA_RUNTIME_API": f"http://{HOST}:{port}/.rt", "AWS_LAMBDA_FUNCTION_NAME": place.function,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256", "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
             "AWS_LAMBDA_LOG_GROUP_NAME": "terminal", "AWS_LAMBDA_LOG_STREAM_NAME": "terminal"}
         function = subprocess.Popen([binary], cwd=ROOT, env=environment, process_group=0)
         children.append(function)
         print(f"process {function.pid}: {binary.relative_to(ROOT)}")
-        yield f"http://{HOST}:{port}/2015-03-31/functions/{binary.name}/invocations"
+        yield f"http://{HOST}:{port}/2015-03-31/functions/_/invocations"  # `_` and `.rt`: the only function there is
     finally:
         for child in reversed(children):
             end_group(child)
@@ -159,10 +160,21 @@ def poll(place: Place, known: dict[str, Any], invoke_url: str) -> None:
         if not got:
             continue
         begun = time.monotonic()
-        done = succeeded(got, invoke(invoke_url, {"Records": [record(message, place, known) for message in got]}))
+        try:
+            answer = invoke(invoke_url, {"Records": [record(message, place, known) for message in got]})
+        except BaseException:  # Ctrl-C in a batch: the deployed function gets it at once
+            give_back(queue, place, got, 0)
+            raise
+        done = succeeded(got, answer)
         for message in done:
             queue.delete_message(QueueUrl=place.queue_url, ReceiptHandle=message["ReceiptHandle"])
+        give_back(queue, place, [message for message in got if message not in done], AGAIN_SECONDS)
         print(f"{len(got)} messages, {len(got) - len(done)} failed, {(time.monotonic() - begun) * 1000:.0f} ms")
+
+
+def give_back(queue: Any, place: Place, messages: list[dict[str, Any]], seconds: int) -> None:
+    for message in messages:
+        queue.change_message_visibility(QueueUrl=place.queue_url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=seconds)
 
 
 def record(message: dict[str, Any], place: Place, known: dict[str, Any]) -> dict[str, Any]:
