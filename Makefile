@@ -49,6 +49,7 @@ endif
 	@$(PYTHON) tests/local/traffic.py --name $(NAME) --orders $(ORDERS) --tenants $(TENANTS)
 
 test: build lint ## lint, then every test
+	$(PYTHON) -m unittest discover --start-directory tests/local
 	$(LOCAL) cargo test --release --workspace
 
 build: ## the functions and the CLI for this machine
@@ -73,7 +74,7 @@ down: ## stop the emulator and everything it started
 	@$(PYTHON) tests/local/stack.py down --name $(NAME)
 
 status: ## what each consumer has applied (ARGS='--watch', ARGS='--json')
-	@target/$(HOST)/release/towpath status --name $(NAME) $(ARGS)
+	@target/$(HOST)/release/towpath status --stack-file .local/$(NAME)/stack.json $(ARGS)
 
 dev: venvs ## run one consumer from the terminal: make dev FN=inventory
 	@$(LOCAL) $(PYTHON) tests/local/dev.py --name $(NAME) $(or $(FN),$(error say which function: make dev FN=inventory))

@@ -133,7 +133,8 @@ def deploy_onto(instance: Instance, options: argparse.Namespace) -> None:
 
 def down(instance: Instance, _options: argparse.Namespace) -> None:
     if not instance.process_file.exists():
-        print(f"{instance.name}: nothing was up.")
+        foreign = instance.stack_file.exists()
+        print(f"{instance.name}: " + ("forgotten; its emulator was not started here and goes on." if foreign else "nothing was up."))
     elif stop(instance):
         print(f"{instance.name}: down, no process left.")
     else:
