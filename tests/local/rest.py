@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Callable
 
 import rows
-from cloud import CONSUMERS, Stack, queue_depth, scan
+from cloud import CONSUMERS, Stack, mappings, queue_depth, scan
 from rows import Aggregate, World
 
 LOOK_SECONDS = 0.5
@@ -58,3 +58,8 @@ def wait(stack: Stack, seconds: float, tell: Callable[[Rest], None], only: set[A
         if done or time.monotonic() > until:
             return rest
         time.sleep(LOOK_SECONDS)
+
+
+def failing(stack: Stack) -> list[str]:
+    """The functions whose last batch failed, as their mappings tell."""
+    return [name for name, mapping in mappings(stack).items() if mapping.get("LastProcessingResult") == "FAILED"]

@@ -39,9 +39,9 @@ def tell(stack: Stack, order: Answer, seen_ms: dict[str, float], out: Console) -
     by_id = {event.event_id: event for event in world.events}
     for event in world.events:
         cause = by_id.get(event.causation_id)
-        took = f"{milliseconds(when(cause.occurred_at), when(event.occurred_at)):,.0f} ms after {cause.event_type}" if cause else "a request"
+        hop = f"{milliseconds(when(cause.occurred_at), when(event.occurred_at)):,.0f} ms after {cause.event_type}" if cause else "a request"
         lines.add_row(f"  {milliseconds(begin, when(event.occurred_at)):,.0f} ms", event.event_type, label(event),
-                      event.producer.split("@")[0], took)
+                      event.producer.split("@")[0], hop)
     out.print(lines)
     for what, took in seen_ms.items():
         out.print(f"  {what} {took:,.0f} ms after the request")
@@ -67,8 +67,8 @@ def milliseconds(begin: datetime, end: datetime) -> float:
 def what_next(stack: Stack, plan: Plan, order: Answer, out: Console) -> None:
     """What a person can type now."""
     header = f"-H 'x-tenant-id: {order.tenant}'"
-    lines = [f"curl {header} {stack.api}/orders/{order.answer['order_id']}",
-             f"curl {header} {stack.api}/customers/{plan.story.body['customer_id']}/timeline",
+    lines = [f"curl {header} '{stack.api}/orders/{order.answer['order_id']}'",
+             f"curl {header} '{stack.api}/customers/{plan.story.body['customer_id']}/timeline'",
              "make status", "make down"]
     out.print("\nWhat to type next", style="bold")
     for line in lines:
@@ -77,7 +77,8 @@ def what_next(stack: Stack, plan: Plan, order: Answer, out: Console) -> None:
 
 def first_seen(driver: Driver, tenant: str, order: Answer, customer: str) -> dict[str, float]:
     """Asks until the read sides show the order; how long that took, in ms. Reads that come too early are 404."""
-    begun, seen = time.monotonic() - order.ms / 1000, {}
+    begun = time.monotonic() - order.ms / 1000
+    seen: dict[str, float] = {}
     id_ = order.answer["order_id"]
     while len(seen) < 2 and time.monotonic() - begun < 30:
         took = (time.monotonic() - begun) * 1000

@@ -230,11 +230,16 @@ def request_table(driver: Driver) -> Table:
     return lines
 
 
+def newest_cli() -> Path:
+    """The towpath binary that was built last, with or without a named target."""
+    built = [*ROOT.glob("target/release/towpath"), *ROOT.glob("target/*/release/towpath")]
+    if not built:
+        raise Trouble("There is no towpath binary under target. Build it (make build), or name it with --cli.")
+    return max(built, key=lambda path: path.stat().st_mtime)
+
+
 def show_status(stack: Stack, cli: Path, out: Console) -> bool:
     """The product's own table; True if the command said that all is well."""
-    if not cli.exists():
-        out.print(f"There is no {cli}. Build it (cargo build --release -p towpath-cli) or name it with --cli.", style="red")
-        return False
     out.print()
     out.file.flush()
     return subprocess.run([str(cli), "status", "--stack-file", str(stack.file)], check=False).returncode == 0
@@ -248,10 +253,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kills", type=int, default=0, help="kill so many function processes with a batch in flight")
     parser.add_argument("--rest", type=float, default=0, help="seconds to wait for rest (default: 120, with kills 600)")
-    parser.add_argument("--cli", type=Path, default=ROOT / "target" / "release" / "towpath")
+    parser.add_argument("--cli", type=Path, help="the towpath binary (default: the newest one under target)")
     given = parser.parse_args()
     if given.orders < 1 or given.tenants < 1 or given.kills < 0:
         raise Trouble("--orders and --tenants must be at least 1, and --kills not below 0.")
+    given.cli = given.cli or newest_cli()
+    if not given.cli.exists():
+        raise Trouble(f"There is no {given.cli}. Build it (make build), or name another one with --cli.")
     return given
 
 
@@ -284,6 +292,9 @@ def report(traffic: Traffic, killer: Killer | None, reached: rest.Rest, cli: Pat
         out.print(table_of(killer))
     if not reached.reached:
         out.print(f"The pipeline did not come to rest: {reached}.", style="bold red", soft_wrap=True)
+        for name in rest.failing(stack):
+            out.print(f"The last batch of {name} failed. Its words are in the log group {stack.output('LogGroup')}, and those of a "
+                      f"function that could not start in .local/{stack.name}/emulator.log.", style="red", soft_wrap=True)
     well = show_status(stack, cli, out)
     world = verify.load_world(stack)
     out.print("\nThe independent check", style="bold")
