@@ -22,6 +22,7 @@ STAGE ?= dev
 PORT ?= 0
 ORDERS ?= 300
 TENANTS ?= 6
+KILLS ?= 0
 ARCHITECTURE ?= arm64
 
 TOOLS := .venv/tools
@@ -39,14 +40,15 @@ export PYTHONDONTWRITEBYTECODE := 1
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: build ## the whole pipeline on this machine, with traffic and its proof (ENDPOINT=http://… uses an emulator that is there)
+run: build ## the whole pipeline on this machine, with traffic and its proof (ENDPOINT=http://… an emulator that is there, KILLS=10 functions killed)
 ifdef ENDPOINT
 	@$(PYTHON) tests/local/stack.py deploy --name $(NAME) --stage $(STAGE) --endpoint $(ENDPOINT)
 else
 	@$(PYTHON) tests/local/stack.py down --name $(NAME)
 	@$(PYTHON) tests/local/stack.py up --name $(NAME) --stage $(STAGE) --port $(PORT)
 endif
-	@$(PYTHON) tests/local/traffic.py --name $(NAME) --orders $(ORDERS) --tenants $(TENANTS)
+	@$(PYTHON) tests/local/traffic.py --name $(NAME) --orders $(ORDERS) --tenants $(TENANTS) \
+		--kills $(KILLS) --cli target/$(HOST)/release/towpath
 
 test: build lint ## lint, then every test
 	$(PYTHON) -m unittest discover --start-directory tests/local

@@ -284,16 +284,29 @@ def deploy(instance: Instance, endpoint: str, stage: str, build_dir: Path) -> No
     if code:
         tail = "\n".join(instance.deploy_log.read_text(errors="replace").splitlines()[-15:])
         raise Trouble(f"`sam deploy` failed. All of it is in {instance.deploy_log.relative_to(ROOT)}; its end:\n{tail}")
+    mend_fifo_topics(endpoint)
     known = {"endpoint": endpoint, "region": REGION, "stack_name": stack_name, "stage": stage,
              "outputs": outputs(endpoint, stack_name)}
     instance.stack_file.write_text(json.dumps(known, indent=2) + "\n")
     print(f"{instance.name}: {stack_name} is up at {endpoint}, its API at {known['outputs']['ApiUrl']}")
 
 
+def mend_fifo_topics(endpoint: str) -> None:
+    """The embedded emulator forgets that a topic of a template is FIFO, and then drops the group of every message."""
+    sns = client("sns", endpoint)
+    arns = [topic["TopicArn"] for page in sns.get_paginator("list_topics").paginate() for topic in page["Topics"]]
+    for arn in (arn for arn in arns if arn.endswith(".fifo")):
+        if "FifoTopic" not in sns.get_topic_attributes(TopicArn=arn)["Attributes"]:
+            sns.set_topic_attributes(TopicArn=arn, AttributeName="FifoTopic", AttributeValue="true")
+
+
+def client(service: str, endpoint: str) -> Any:
+    return boto3.client(service, endpoint_url=endpoint, region_name=REGION,
+                        aws_access_key_id="test", aws_secret_access_key="test")
+
+
 def outputs(endpoint: str, stack_name: str) -> dict[str, str]:
-    client = boto3.client("cloudformation", endpoint_url=endpoint, region_name=REGION,
-                          aws_access_key_id="test", aws_secret_access_key="test")
-    found = client.describe_stacks(StackName=stack_name)["Stacks"][0].get("Outputs", [])
+    found = client("cloudformation", endpoint).describe_stacks(StackName=stack_name)["Stacks"][0].get("Outputs", [])
     values = {output["OutputKey"]: output["OutputValue"] for output in found}
     return values | {"ApiUrl": reachable(values["ApiUrl"], endpoint)}
 
