@@ -1,35 +1,32 @@
 """Kills function processes with SIGKILL, each one proven to have had a batch in flight.
 
 A kill counts only if the batch was handed to that process before, the emulator then took the invocation for failed,
-and the batch is still unacknowledged.
-Works on the embedded emulator on Linux. Must not know what the functions do with a batch.
-Run beside traffic: python tests/local/kills.py --name run --kills 10
+and the batch is still unacknowledged. Works on the embedded emulator on Linux.
+Must not know what the functions do with a batch. Run beside traffic: python tests/local/kills.py --name run --kills 10
 """
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import signal
 import sys
 import threading
 import time
-import urllib.request
 from dataclasses import dataclass
-from typing import Any, Callable
-from urllib.parse import urlencode, urlsplit
+from typing import Callable
+from urllib.parse import urlsplit
 
-from cloud import CONSUMERS, Stack, Trouble, fail_on_trouble, load, mappings
+from cloud import Stack, Trouble, fail_on_trouble, load, mappings
 from paper import console, table
 from processes import Process, of_function
 from rich.table import Table
+from witness import Batch, Witness, taken
 
-DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-VICTIMS = (*CONSUMERS, "relay")
 WAIT_FOR_BATCH_SECONDS = 2.0
 SETTLE_SECONDS = 3.0
-LONGEST_RUN_MS = 12.0
-IDLE_STATES = "S"
+FIRST_LATEST_MS = 20.0
+SLICE_SECONDS, SLICES = 0.001, 500
+UNREAD, PART_WAY, COMMITTED = "before it read the batch", "part way", "once a cursor moved"
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,8 @@ class Kill:
     pid: int
     batch: str
     moment: str
-    proof: str
+    afterwards: str
+    cursors_moved: str
 
 
 @dataclass
@@ -48,10 +46,15 @@ class Aim:
     """What is known of one function: its name on the end point, and how late in a run it may be stopped."""
 
     function: str
-    mapping: str
     name: str
-    latest_ms: float = LONGEST_RUN_MS
+    witness: Witness
+    latest_ms: float = FIRST_LATEST_MS
     kills: int = 0
+
+    def moment(self) -> str:
+        """Each moment in its turn; a relay moves no cursor."""
+        moments = (COMMITTED, UNREAD, PART_WAY) if self.witness.has_queue else (UNREAD, PART_WAY)
+        return moments[self.kills % len(moments)]
 
 
 class Killer:
@@ -61,48 +64,48 @@ class Killer:
         host = urlsplit(stack.endpoint or "").hostname
         if host not in ("127.0.0.1", "localhost") or not sys.platform.startswith("linux"):
             raise Trouble("Kills need function processes on this machine, so the embedded emulator on Linux. Leave --kills out.")
-        self.stack, self.wanted, self.tell = stack, wanted, tell
+        self.wanted, self.tell = wanted, tell
         self.done: list[Kill] = []
-        self.missed = 0
         self.meals = 0
         self.stop = threading.Event()
-        self._share = -(-wanted // len(VICTIMS))
+        self._endpoint = stack.endpoint or ""
         self._dice = random.Random(seed)
-        self._lambda = stack.client("lambda")
-        self._aims = {name: Aim(name, m["UUID"], function_name(m["FunctionArn"])) for name, m in mappings(stack).items()}
+        self._aims = [Aim(function, function_name(mapping["FunctionArn"]), Witness(stack, function, mapping["UUID"]))
+                      for function, mapping in mappings(stack).items()]
+        self._share = -(-wanted // len(self._aims))
 
     def run(self) -> None:
         """Goes round the functions, the one with the fewest kills first."""
         while len(self.done) < self.wanted and not self.stop.is_set():
-            tried = sorted(self._aims.values(), key=lambda aim: (aim.kills, self._dice.random()))
+            tried = sorted(self._aims, key=lambda aim: (aim.kills, self._dice.random()))
             if not any(self._try(aim) for aim in tried if not self.stop.is_set()):
                 self.stop.wait(0.2)
 
     def _try(self, aim: Aim) -> bool:
         """Waits for a batch at one function and kills it; False if there was none, or the proof failed."""
-        if aim.kills >= self._share or self._result(aim) == "FAILED":
+        if aim.kills >= self._share or aim.witness.last_run_failed():
             return False  # enough of this one, or an earlier kill has not been followed by a good run yet
-        before = self._seen(aim)
-        idle = [p for p in of_function(aim.name, self.stack.endpoint or "") if p.state in IDLE_STATES]
+        before = aim.witness.in_flight() if aim.witness.has_queue else {}
+        idle = [process for process in of_function(aim.name, self._endpoint) if process.state == "S"]
         if not idle:
             return False
         try:
             for process in idle:
                 process.send(signal.SIGSTOP)
-            victim = self._wait_for_batch(aim, idle)
+            victim = self._wait_for_batch(idle)
             kill = self._kill(aim, victim, before) if victim else None
         except ProcessLookupError:
             return False
         finally:
             for process in idle:
-                _wake(process)
+                go_on(process)
         if kill:
             aim.kills += 1
             self.done.append(kill)
             self.tell(kill)
         return kill is not None
 
-    def _wait_for_batch(self, aim: Aim, idle: list[Process]) -> Process | None:
+    def _wait_for_batch(self, idle: list[Process]) -> Process | None:
         """The stopped process that an invocation was handed to, if there was one in time."""
         until = time.monotonic() + WAIT_FOR_BATCH_SECONDS
         self.meals += 1
@@ -113,54 +116,67 @@ class Killer:
             time.sleep(0.005)
         return None
 
-    def _kill(self, aim: Aim, victim: Process, before: dict[str, int]) -> Kill | None:
-        """Lets the process run for a moment, kills it, and looks whether its batch is still unacknowledged."""
+    def _kill(self, aim: Aim, victim: Process, before: Batch) -> Kill | None:
+        """Lets the process come to the wanted moment, kills it, and asks for the proof."""
         unread = victim.unread_bytes()
-        batch = taken(before, self._seen(aim))
-        if aim.function in CONSUMERS and not batch:
+        batch = taken(before, aim.witness.in_flight()) if aim.witness.has_queue else {}
+        if aim.witness.has_queue and not batch:
             return None
-        ran_ms = self._dice.choice((0.0, self._dice.uniform(0.5, aim.latest_ms)))
-        if ran_ms:
-            victim.send(signal.SIGCONT)
-            time.sleep(ran_ms / 1000)
+        stood = aim.witness.cursors(aim.witness.aggregates(batch))
+        moment = aim.moment()
+        if moment == COMMITTED and not run_until_commit(aim.witness, victim, batch, stood):
+            return None
+        if moment == PART_WAY:
+            moment = f"after {run_for_a_while(victim, self._dice.uniform(0.5, aim.latest_ms)):.1f} ms"
         victim.send(signal.SIGKILL)
-        proof = self._proof(aim, victim, batch)
-        if proof is None:
-            self.missed += 1
+        if not proven(aim.witness, victim, batch):
             aim.latest_ms = max(1.0, aim.latest_ms / 2)
             return None
-        aim.latest_ms *= 1.5 if ran_ms else 1
-        size = f"{len(batch)} message{'s' if len(batch) != 1 else ''}" if batch else f"{unread:,} bytes of stream"
-        moment = f"{ran_ms:.1f} ms into the run" if ran_ms else "before its first step"
-        return Kill(aim.function, victim.pid, size, moment, proof)
+        moved = sum(cursor != stood[aggregate] for aggregate, cursor in aim.witness.cursors(set(stood)).items())
+        return Kill(aim.function, victim.pid, f"{len(batch)} message{'s' if len(batch) > 1 else ''}" if batch else f"{unread:,} bytes", moment,
+                    f"{len(batch)} of {len(batch)} unacknowledged" if batch else "stream not advanced",
+                    f"{moved} of {len(stood)}" if stood else "")
 
-    def _proof(self, aim: Aim, victim: Process, batch: dict[str, int]) -> str | None:
-        """A sentence that shows that the batch was in flight and stayed so; None if it had been acknowledged."""
-        until = time.monotonic() + SETTLE_SECONDS
-        while time.monotonic() < until:
-            if not victim.alive and self._result(aim) == "FAILED":
-                if aim.function not in CONSUMERS:
-                    return "the stream did not move on"
-                still = unacknowledged(batch, self._messages(aim))
-                return f"{len(still)} of {len(batch)} unacknowledged" if len(still) == len(batch) else None
-            time.sleep(0.02)
-        return None
 
-    def _seen(self, aim: Aim) -> dict[str, int]:
-        """Message id → times received, of what is in flight."""
-        if aim.function not in CONSUMERS:
-            return {}
-        return {m["MessageId"]: m["ReceiveCount"] for m in self._messages(aim) if not m["IsVisible"]}
+def run_for_a_while(victim: Process, milliseconds: float) -> float:
+    """Lets a stopped process run for so long."""
+    victim.send(signal.SIGCONT)
+    time.sleep(milliseconds / 1000)
+    return milliseconds
 
-    def _result(self, aim: Aim) -> str:
-        return str(self._lambda.get_event_source_mapping(UUID=aim.mapping).get("LastProcessingResult", ""))
 
-    def _messages(self, aim: Aim) -> list[dict[str, Any]]:
-        """Every message of the consumer's queue, as the emulator shows it."""
-        ask = urlencode({"QueueUrl": self.stack.queue(aim.function)})
-        with DIRECTLY.open(f"{self.stack.endpoint}/_ministack/sqs/messages?{ask}", timeout=10) as answer:
-            accounts = json.load(answer)["messages"]
-        return [m for regions in accounts.values() for queues in regions.values() for some in queues.values() for m in some]
+def run_until_commit(witness: Witness, victim: Process, batch: Batch, stood: dict[str, str]) -> bool:
+    """Lets the process run in thin slices until a commit of its shows; then it stands still, and has not answered.
+
+    False if it came to its end first, as it does with a batch of nothing but duplicates.
+    """
+    for _ in range(SLICES):
+        victim.send(signal.SIGCONT)
+        time.sleep(SLICE_SECONDS)
+        victim.send(signal.SIGSTOP)
+        if witness.unacknowledged(batch) != set(batch):
+            return False
+        if witness.cursors(set(stood)) != stood:
+            return True
+    return False
+
+
+def proven(witness: Witness, victim: Process, batch: Batch) -> bool:
+    """The process is dead, its invocation has failed, and nothing of its batch was acknowledged."""
+    until = time.monotonic() + SETTLE_SECONDS
+    while time.monotonic() < until:
+        if not victim.alive and witness.last_run_failed():
+            return witness.unacknowledged(batch) == set(batch)
+        time.sleep(0.02)
+    return False
+
+
+def go_on(process: Process) -> None:
+    """Wakes a stopped process, if it still lives."""
+    try:
+        process.send(signal.SIGCONT)
+    except ProcessLookupError:
+        pass
 
 
 def function_name(arn: str) -> str:
@@ -168,29 +184,12 @@ def function_name(arn: str) -> str:
     return arn.split(":")[6]
 
 
-def taken(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
-    """The messages that were received between two looks."""
-    return {id_: count for id_, count in after.items() if count > before.get(id_, 0)}
-
-
-def unacknowledged(batch: dict[str, int], messages: list[dict[str, Any]]) -> set[str]:
-    """Those of the batch that are there, invisible, and were not received since."""
-    return {m["MessageId"] for m in messages if not m["IsVisible"] and batch.get(m["MessageId"]) == m["ReceiveCount"]}
-
-
-def _wake(process: Process) -> None:
-    try:
-        process.send(signal.SIGCONT)
-    except ProcessLookupError:
-        pass
-
-
 def table_of(killer: Killer) -> Table:
     """All proven kills."""
     title = f"Kills with a batch in flight: {len(killer.done)} of {killer.wanted} proven"
-    lines = table(title, ">#", "function", ">pid", "in flight", "killed", "afterwards")
+    lines = table(title, ">#", "function", ">pid", ">in flight", "killed", "afterwards", ">cursors moved")
     for number, kill in enumerate(killer.done, 1):
-        lines.add_row(str(number), kill.function, str(kill.pid), kill.batch, kill.moment, kill.proof)
+        lines.add_row(str(number), kill.function, str(kill.pid), kill.batch, kill.moment, kill.afterwards, kill.cursors_moved)
     return lines
 
 

@@ -34,8 +34,7 @@ class Rest:
 
 def look(stack: Stack, only: set[Aggregate] | None = None) -> Rest:
     """One look. Queues first: what leaves a queue before the journal is read shows there."""
-    sqs = stack.client("sqs")
-    in_queues = sum(sum(queue_depth(sqs, stack.queue(consumer))) for consumer in CONSUMERS)
+    in_queues = messages(stack)
     world = World()
     for table, output in (("outbox", "OutboxTable"), ("progress", "ProgressTable"), ("views", "ViewsTable")):
         rows.fill(world, table, scan(stack, output))
@@ -48,15 +47,28 @@ def look(stack: Stack, only: set[Aggregate] | None = None) -> Rest:
     return Rest(behind, in_queues, len(world.registry))
 
 
-def wait(stack: Stack, seconds: float, tell: Callable[[Rest], None], only: set[Aggregate] | None = None) -> Rest:
-    """Looks until the pipeline is at rest or the time is over, and hands back the last look."""
+def messages(stack: Stack) -> int:
+    """How many messages wait or are in flight in the consumers' queues."""
+    sqs = stack.client("sqs")
+    return sum(sum(queue_depth(sqs, stack.queue(consumer))) for consumer in CONSUMERS)
+
+
+def wait(stack: Stack, seconds: float, tell: Callable[[str], None], only: set[Aggregate] | None = None) -> Rest:
+    """Looks until the pipeline is at rest or the time is over, and hands back the last look.
+
+    The tables are read only when the queues are empty, or when `only` names a few aggregates that matter.
+    """
     until = time.monotonic() + seconds
     while True:
-        rest = look(stack, only)
-        tell(rest)
-        done = rest.reached if only is None else not any(rest.behind.values()) and rest.registered >= len(CONSUMERS)
-        if done or time.monotonic() > until:
-            return rest
+        in_queues = messages(stack) if only is None else 0
+        if not in_queues or time.monotonic() > until:
+            rest = look(stack, only)
+            tell(str(rest))
+            done = rest.reached if only is None else rest.registered >= len(CONSUMERS) and not any(rest.behind.values())
+            if done or time.monotonic() > until:
+                return rest
+        else:
+            tell(f"{in_queues} messages in queues")
         time.sleep(LOOK_SECONDS)
 
 

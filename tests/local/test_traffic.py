@@ -15,6 +15,7 @@ import disorder  # noqa: E402
 import kills  # noqa: E402
 import plan  # noqa: E402
 import rows  # noqa: E402
+import witness  # noqa: E402
 
 ROW = {"aggregate": "acme#order#o-1", "seq": 2, "event_id": "e", "event_type": "order.cancelled", "event_version": 1,
        "prior": {"order.placed": 1}, "era": 1, "occurred_at": "t", "correlation_id": "c", "causation_id": "r",
@@ -56,14 +57,14 @@ class ThePlan(unittest.TestCase):
 
 class AKill(unittest.TestCase):
     def test_a_message_that_was_in_flight_before_is_not_its_batch(self) -> None:
-        self.assertEqual({"new": 1, "again": 2}, kills.taken({"old": 1, "again": 1}, {"old": 1, "again": 2, "new": 1}))
+        self.assertEqual({"new": 1, "again": 2}, witness.taken({"old": 1, "again": 1}, {"old": 1, "again": 2, "new": 1}))
 
     def test_a_deleted_visible_or_redelivered_message_is_no_proof(self) -> None:
         batch = {"kept": 1, "deleted": 1, "visible": 1, "redelivered": 1}
         queue = [{"MessageId": "kept", "IsVisible": False, "ReceiveCount": 1},
                  {"MessageId": "visible", "IsVisible": True, "ReceiveCount": 1},
                  {"MessageId": "redelivered", "IsVisible": False, "ReceiveCount": 2}]
-        self.assertEqual({"kept"}, kills.unacknowledged(batch, queue))
+        self.assertEqual({"kept"}, witness.unacknowledged(batch, queue))
 
     def test_the_function_name_is_found_with_and_without_an_alias(self) -> None:
         for arn in ("arn:aws:lambda:r:1:function:relay", "arn:aws:lambda:r:1:function:relay:live"):

@@ -210,7 +210,7 @@ def drive(traffic: Traffic, killer: Killer | None, bar: Progress, limit: float) 
             hunter.join()
         traffic.send_copies()
         task = bar.add_task("until at rest", total=None)
-        found = rest.wait(traffic.stack, limit, lambda now: bar.update(task, description=f"until at rest ({now})"))
+        found = rest.wait(traffic.stack, limit, lambda now: bar.update(task, description=f"until at rest: {now}"))
         bar.update(task, description="at rest" if found.reached else "not at rest", total=1, completed=1)
         traffic.read_back(pool)
     return found
