@@ -10,7 +10,7 @@ use std::rc::Rc;
 use crate::commit::{Cause, Commit, heads_needed, plan};
 use crate::consumer::{Consumer, Run};
 use crate::cursor::{Cursor, Decision, decide};
-use crate::ports::{CommitError, Consistency, CursorKey, DeadLetters, Host, Position, Store, Write};
+use crate::ports::{CommitError, Consistency, CursorKey, DeadLetters, Host, JournalRow, Position, Store, Write};
 use crate::tx::TxError;
 use crate::{AggregateKey, CausationId, Context, Envelope, Era, Failure, Producer, Seq};
 
@@ -175,13 +175,13 @@ impl Machine<'_> {
         let mut after = position.as_ref().map_or(Seq::ZERO, |position| position.cursor.seq);
         while after < through {
             let rows = self.ports.store.journal(aggregate, after, through, GAP_ROWS).await?;
-            let Some(last) = rows.last() else {
+            let last = contiguous(after, &rows).ok_or_else(|| {
                 let why = format!(
                     "the journal has no row after {after}, though a later event says that {through} was written"
                 );
-                return Err(Failure::retry("row missing in the journal", why));
-            };
-            after = last.envelope.seq;
+                Failure::retry("row missing in the journal", why)
+            })?;
+            after = last;
             for row in rows.into_iter().filter(|row| self.consumer.handles(&row.envelope.event_type)) {
                 if !self.apply(&Rc::new(row.envelope), position).await? {
                     return self.refresh([aggregate.clone()], Consistency::Strong).await;
@@ -249,6 +249,13 @@ impl Machine<'_> {
             now: self.ports.host.now(),
         }
     }
+}
+
+/// The seq of the last row, if `rows` go on from `after` without a hole: a journal that was trimmed is never skipped.
+fn contiguous(after: Seq, rows: &[JournalRow]) -> Option<Seq> {
+    rows.iter()
+        .try_fold(after, |before, row| (row.envelope.seq == before.next()).then_some(row.envelope.seq))
+        .filter(|last| *last > after)
 }
 
 /// A `Tx` that cannot be written is the author's bug: waiting does not mend it.

@@ -145,7 +145,8 @@ impl HttpRequest {
         }
         let mut json = serde_json::Deserializer::from_str(text);
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-            bad(format!("the body at {}: {}", error.path(), without_values(&error.inner().to_string())))
+            let (path, message) = (error.path().to_string(), error.inner().to_string());
+            bad(format!("the body at {}: {}", known_part(&path, &message), without_values(&message)))
         })?;
         json.end().map_err(|_| bad("the body has more after its JSON value"))?;
         Ok(value)
@@ -164,6 +165,14 @@ impl HttpRequest {
 /// 400 with a sentence.
 pub fn bad(message: impl std::fmt::Display) -> HttpError {
     HttpError::new(400, "bad_request", message)
+}
+
+/// The path without the name of a field that is not ours.
+fn known_part<'a>(path: &'a str, message: &str) -> &'a str {
+    if !message.starts_with("unknown field") {
+        return path;
+    }
+    path.rsplit_once('.').map_or(".", |(parent, _)| parent)
 }
 
 /// A decoder's message without what the caller sent: names of unknown fields and values of the wrong type.

@@ -1,0 +1,44 @@
+//! P4: tenants apart. A message whose group is of another tenant writes nothing.
+
+use anyhow::{Result, ensure};
+
+use crate::Test;
+use crate::stack::{Stack, until, wait};
+
+pub(crate) const TESTS: &[Test] = &[
+    ("p4_an_envelope_under_another_tenants_group_writes_nothing_and_is_kept", wrong_group),
+    ("p4_a_tenant_cannot_see_or_cancel_anothers_order", wrong_tenant),
+];
+
+fn wrong_group(stack: &Stack) -> Result<()> {
+    wait(async {
+        let order = stack.place("p4-mine", "k-1", "tea")?;
+        stack.applied("crm-timeline", &order, 1).await?;
+        let body = stack.journal(&order).await?[0].envelope.to_body();
+        let forged = body.replace(r#""seq":1,"prior":{}"#, r#""seq":2,"prior":{"order.placed":1}"#);
+        ensure!(forged != body);
+        stack.send("CrmTimelineQueueUrl", "p4-other#0", "forged", &forged).await?;
+        let kept = until("the forged message is in the dead-letter queue", async || {
+            let kept = stack.receive("CrmTimelineDeadLetterQueueUrl").await?;
+            Ok(kept.into_iter().find(|message| message.body() == Some(forged.as_str())))
+        })
+        .await?;
+        let reason = kept.message_attributes().and_then(|all| all.get("reason")?.string_value()).unwrap_or_default();
+        ensure!(reason == "the message's group is of another tenant than its envelope", "{reason}");
+        ensure!(stack.applied("crm-timeline", &order, 1).await?.cursor.seq.0 == 1);
+        Ok(())
+    })
+}
+
+fn wrong_tenant(stack: &Stack) -> Result<()> {
+    wait(async {
+        let order = stack.place("p4-a", "k-1", "tea")?;
+        stack.applied("order-summary", &order, 1).await?;
+        let seen = stack.ask("GET", &format!("/orders/{}", order.id), "p4-b", "", "")?;
+        let cancelled = stack.ask("POST", &format!("/orders/{}/cancel", order.id), "p4-b", "k-1", "{}")?;
+        ensure!((seen.status, cancelled.status) == (404, 404), "{seen:?} {cancelled:?}");
+        ensure!(stack.journal(&order).await?.len() == 1);
+        ensure!(stack.journal(&format!("p4-b#order#{}", order.id).parse()?).await?.is_empty());
+        Ok(())
+    })
+}
