@@ -7,7 +7,9 @@ from __future__ import annotations
 import json
 import re
 import sys
+import threading
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Iterator
 from urllib.parse import urlsplit
@@ -54,10 +56,8 @@ class Stack:
         return self.output(f"{CONSUMERS[consumer]}DeadLetterQueueUrl")
 
     def client(self, service: str) -> Any:
-        emulated = {"aws_access_key_id": "test", "aws_secret_access_key": "test"} if self.endpoint else {}
-        proxies: dict[str, Any] = {"proxies": {}} if self.endpoint else {}  # an emulator is never behind a proxy
-        config = Config(retries={"max_attempts": 5, "mode": "standard"}, max_pool_connections=32, **proxies)
-        return boto3.client(service, endpoint_url=self.endpoint, region_name=self.region, config=config, **emulated)
+        """A client of one service; made once, and safe to share between threads."""
+        return _client(service, self.endpoint, self.region)
 
     @property
     def api(self) -> str:
@@ -68,6 +68,22 @@ class Stack:
             return url
         stage = urlsplit(url).path.strip("/") or "$default"
         return f"{self.endpoint.rstrip('/')}/_aws/execute-api/{host.split('.')[0]}/{stage}"
+
+
+_making = threading.Lock()  # making clients is not safe between threads, using them is
+
+
+def _client(service: str, endpoint: str | None, region: str) -> Any:
+    with _making:
+        return _made(service, endpoint, region)
+
+
+@lru_cache(maxsize=None)
+def _made(service: str, endpoint: str | None, region: str) -> Any:
+    emulated = {"aws_access_key_id": "test", "aws_secret_access_key": "test"} if endpoint else {}
+    proxies: dict[str, Any] = {"proxies": {}} if endpoint else {}  # an emulator is never behind a proxy
+    config = Config(retries={"max_attempts": 5, "mode": "standard"}, max_pool_connections=32, **proxies)
+    return boto3.client(service, endpoint_url=endpoint, region_name=region, config=config, **emulated)
 
 
 def load(name: str) -> Stack:
