@@ -1,0 +1,86 @@
+//! Code and template agree: which functions there are, what each consumer is sent, what each function is told.
+//! Must not know: queues' properties.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use towpath_aws::config;
+
+use super::stack::{Consumed, Resource, Stack, binary_of};
+use super::{Findings, is_consumer};
+
+/// Every crate under functions/ is one function, and every function is such a crate.
+pub(crate) fn functions(stack: &Stack) -> Findings {
+    let mut findings = Findings::new();
+    let deployed: Vec<&str> = stack.each("AWS::Lambda::Function").map(binary_of).collect();
+    for name in &stack.functions {
+        match deployed.iter().filter(|binary| *binary == name).count() {
+            1 => (),
+            count => findings.push(format!("functions/{name} is deployed {count} times in template.yaml, not once")),
+        }
+    }
+    let strange = deployed.iter().filter(|binary| !stack.functions.contains(**binary));
+    findings.extend(strange.map(|binary| format!("the binary {binary:?} is no crate under functions/")));
+    findings
+}
+
+/// The types that a consumer's code handles are those that its subscription lets through.
+pub(crate) fn filters(stack: &Stack) -> Findings {
+    let mut findings = Findings::new();
+    for (name, handled) in &stack.handled {
+        let own = stack.consumed().filter(|consumed| binary_of(consumed.function) == name);
+        let queues: Vec<&Resource> = own.map(|consumed| consumed.queue).collect();
+        let is_own = |subscription: &&Resource| {
+            let to = stack.follow(subscription.property("Endpoint"));
+            to.is_some_and(|to| queues.iter().any(|queue| queue.place == to.place))
+        };
+        let [first, ..] = &*queues else {
+            findings.push(format!("the consumer {name} has no function with a queue in template.yaml"));
+            continue;
+        };
+        let sent: BTreeSet<String> = stack
+            .each("AWS::SNS::Subscription")
+            .filter(is_own)
+            .flat_map(|subscription| texts(&subscription.property("FilterPolicy")["event_type"]))
+            .collect();
+        if sent != *handled {
+            let (code, filter) = (joined(handled), joined(&sent));
+            findings.push(format!("{name} handles {code}, but EventTypes of {} is {filter}", first.scope()));
+        }
+    }
+    findings
+}
+
+/// Every variable that a function reads at its start is there, and names what belongs to it.
+pub(crate) fn environments(stack: &Stack) -> Findings {
+    let mut findings = Findings::new();
+    for function in stack.each("AWS::Lambda::Function") {
+        let lookup = |name: &str| match &function.property("Environment")["Variables"][name] {
+            Value::Null => None,
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        };
+        let read = match binary_of(function) {
+            "relay" => config::relay(lookup).map(drop),
+            binary if is_consumer(binary) => config::consumer(lookup).map(drop),
+            _ => config::api(lookup).map(drop),
+        };
+        findings.extend(read.err().map(|problems| format!("{}: {problems}", function.place)));
+    }
+    for Consumed { queue, function, .. } in stack.consumed().filter(|consumed| consumed.queue.is_fifo()) {
+        let told = stack.follow(&function.property("Environment")["Variables"]["TOWPATH_DEAD_LETTER_QUEUE_URL"]);
+        let own = stack.follow(&queue.property("RedrivePolicy")["deadLetterTargetArn"]);
+        if told.map(|queue| &queue.place) != own.map(|queue| &queue.place) {
+            findings.push(format!("{}: its dead-letter queue is not that of {}", function.place, queue.place));
+        }
+    }
+    findings
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+fn joined(types: &BTreeSet<String>) -> String {
+    if types.is_empty() { "nothing".to_owned() } else { types.iter().cloned().collect::<Vec<_>>().join(",") }
+}

@@ -1,0 +1,98 @@
+//! What wakes a function: queue mappings are bounded, stream mappings lose nothing, both report single failures.
+//! Must not know: what the functions do.
+
+use serde_json::Value;
+
+use super::Findings;
+use super::stack::{Resource, Stack, number};
+
+const MAPPING: &str = "AWS::Lambda::EventSourceMapping";
+const DAY_SECONDS: u64 = 86_400;
+
+/// A mapping's source is a queue or a table's stream in here; its target is the alias `live`, never `$LATEST`.
+pub(crate) fn ends(stack: &Stack) -> Findings {
+    let mut findings = Findings::new();
+    for mapping in stack.each(MAPPING) {
+        let source = stack.follow(mapping.property("EventSourceArn")).map(|source| source.kind.as_str());
+        if !matches!(source, Some("AWS::SQS::Queue" | "AWS::DynamoDB::Table")) {
+            findings.push(format!("{}: its source is no queue and no table of this stack", mapping.place));
+        }
+        let alias = stack.follow(mapping.property("FunctionName"));
+        if alias.is_none_or(|alias| *alias.property("Name") != "live") || stack.function_of(mapping).is_none() {
+            findings.push(format!("{}: its target is not the alias live of a function", mapping.place));
+        }
+    }
+    findings
+}
+
+/// Without it, one failed message brings back the whole batch.
+pub(crate) fn single_failures(stack: &Stack) -> Findings {
+    let reports = |mapping: &&Resource| !contains(mapping.property("FunctionResponseTypes"), "ReportBatchItemFailures");
+    let silent = stack.each(MAPPING).filter(reports);
+    silent
+        .map(|mapping| format!("{}: FunctionResponseTypes must have ReportBatchItemFailures", mapping.place))
+        .collect()
+}
+
+/// Batches of FIFO queues are at most 10; a filter would delete messages unseen; concurrency has a limit of its own.
+pub(crate) fn of_queues(stack: &Stack) -> Findings {
+    let mut findings = Findings::new();
+    for consumed in stack.consumed() {
+        let (mapping, place) = (consumed.mapping, &consumed.mapping.place);
+        if consumed.queue.is_fifo() && !mapping.number("BatchSize").is_some_and(|size| (1..=10).contains(&size)) {
+            findings.push(format!("{place}: the BatchSize of a FIFO queue is 1 to 10"));
+        }
+        if !mapping.property("FilterCriteria").is_null() {
+            findings.push(format!("{place}: FilterCriteria delete what they do not match; filter in the subscription"));
+        }
+        if number(&mapping.property("ScalingConfig")["MaximumConcurrency"]).is_none_or(|most| most < 2) {
+            findings.push(format!("{place}: ScalingConfig.MaximumConcurrency must be set, to 2 or more"));
+        }
+    }
+    findings
+}
+
+/// From the first record, inserts alone, with an end to retries that comes before the stream forgets.
+pub(crate) fn of_streams(stack: &Stack) -> Findings {
+    let mut findings = Findings::new();
+    for mapping in stack.each(MAPPING) {
+        let source = stack.follow(mapping.property("EventSourceArn"));
+        if source.is_none_or(|source| source.kind != "AWS::DynamoDB::Table") {
+            continue;
+        }
+        let target = stack.follow(&mapping.property("DestinationConfig")["OnFailure"]["Destination"]);
+        let filters = mapping.property("FilterCriteria")["Filters"].as_array();
+        let demands = [
+            (*mapping.property("StartingPosition") == "TRIM_HORIZON", "StartingPosition must be TRIM_HORIZON"),
+            (
+                mapping.number("MaximumRetryAttempts").is_some_and(|most| (1..=10_000).contains(&most)),
+                "MaximumRetryAttempts must have a bound, 1 to 10000",
+            ),
+            (
+                mapping.number("MaximumRecordAgeInSeconds").is_some_and(|most| (60..DAY_SECONDS).contains(&most)),
+                "MaximumRecordAgeInSeconds must end before the stream's 24 hours",
+            ),
+            (*mapping.property("BisectBatchOnFunctionError") == true, "BisectBatchOnFunctionError must be true"),
+            (
+                target.is_some_and(|target| target.kind == "AWS::SQS::Queue" && !target.is_fifo()),
+                "DestinationConfig.OnFailure must be a standard queue",
+            ),
+            (
+                filters.is_some_and(|filters| !filters.is_empty() && filters.iter().all(is_insert)),
+                "FilterCriteria must let INSERT through and nothing else",
+            ),
+        ];
+        let broken = demands.iter().filter(|(holds, _)| !holds);
+        findings.extend(broken.map(|(_, demand)| format!("{}: {demand}", mapping.place)));
+    }
+    findings
+}
+
+fn is_insert(filter: &Value) -> bool {
+    let pattern = filter["Pattern"].as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+    pattern.is_some_and(|pattern| pattern["eventName"] == serde_json::json!(["INSERT"]))
+}
+
+fn contains(list: &Value, item: &str) -> bool {
+    list.as_array().into_iter().flatten().any(|each| each == item)
+}
