@@ -133,7 +133,8 @@ class Killer:
             aim.latest_ms = max(1.0, aim.latest_ms / 2)
             return None
         moved = sum(cursor != stood[aggregate] for aggregate, cursor in aim.witness.cursors(set(stood)).items())
-        return Kill(aim.function, victim.pid, f"{len(batch)} message{'s' if len(batch) > 1 else ''}" if batch else f"{unread:,} bytes", moment,
+        size = f"{len(batch)} message{'s' if len(batch) > 1 else ''}" if batch else f"{unread:,} bytes"
+        return Kill(aim.function, victim.pid, size, moment,
                     f"{len(batch)} of {len(batch)} unacknowledged" if batch else "stream not advanced",
                     f"{moved} of {len(stood)}" if stood else "")
 

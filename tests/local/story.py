@@ -39,12 +39,13 @@ def tell(stack: Stack, order: Answer, seen_ms: dict[str, float], out: Console) -
     by_id = {event.event_id: event for event in world.events}
     for event in world.events:
         cause = by_id.get(event.causation_id)
-        hop = f"{milliseconds(when(cause.occurred_at), when(event.occurred_at)):,.0f} ms after {cause.event_type}" if cause else "a request"
+        took = milliseconds(when(cause.occurred_at), when(event.occurred_at)) if cause else 0
+        hop = f"{took:,.0f} ms after {cause.event_type}" if cause else "a request"
         lines.add_row(f"  {milliseconds(begin, when(event.occurred_at)):,.0f} ms", event.event_type, label(event),
                       event.producer.split("@")[0], hop)
     out.print(lines)
-    for what, took in seen_ms.items():
-        out.print(f"  {what} {took:,.0f} ms after the request")
+    for what, shown_ms in seen_ms.items():
+        out.print(f"  {what} {shown_ms:,.0f} ms after the request")
     for cursor in world.cursors:
         if cursor.aggregate == world.events[0].aggregate:
             out.print(f"  {cursor.consumer}: {cursor.status}, stands at row {cursor.cursor}")
