@@ -31,11 +31,12 @@ HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 HOST_ARCHITECTURE := $(if $(filter aarch64%,$(HOST)),arm64,x86_64)
 LOCAL := CARGO_LAMBDA_COMPILER=cargo CARGO_BUILD_TARGET=$(HOST) RUSTFLAGS= \
 	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1
+PLANTED := towpath-aws/planted,sim/planted
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run test build crates venvs up down status deploy dev lint
+.PHONY: help run test build crates venvs up down status deploy dev lint new adopt
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +54,9 @@ endif
 test: build lint ## lint, then every test
 	$(PYTHON) -m unittest discover --start-directory tests/local
 	$(LOCAL) cargo test --release --workspace
+	$(LOCAL) cargo test --release --workspace --features $(PLANTED) --test crash_sweep the_sweep_sees
+	$(LOCAL) $(PYTHON) tests/local/planted.py --features $(PLANTED)
+	@$(MAKE) --no-print-directory adopt
 
 build: ## the functions and the CLI for this machine
 	@$(MAKE) --no-print-directory -j3 crates venvs
@@ -80,6 +84,12 @@ status: ## what each consumer has applied (ARGS='--watch', ARGS='--json')
 
 dev: venvs ## run one consumer from the terminal: make dev FN=inventory
 	@$(LOCAL) $(PYTHON) tests/local/dev.py --name $(NAME) $(or $(FN),$(error say which function: make dev FN=inventory))
+
+new: crates ## a fresh repository with another small domain: make new DIR=../tickets (ARGS='--git URL --tag TAG')
+	@target/$(HOST)/release/towpath new $(ARGS) $(or $(DIR),$(error say where: make new DIR=../tickets))
+
+adopt: build ## do what README.md says to an adopter, literally, in copies
+	$(PYTHON) tests/adopt/adopt.py
 
 lint: venvs ## format, clippy, and the template as written and as expanded
 	cargo fmt --all --check

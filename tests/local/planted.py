@@ -5,6 +5,7 @@ emulator of its own. Must not know what the check compares, only which of its li
 """
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -25,11 +26,14 @@ TOWPATH_PLANTED={BUG} exec "$(dirname "$0")/inventory"
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description="show that the check of `make run` can fail")
+    parser.add_argument("--features", default="towpath-aws/planted", help="cargo features that make the bugs available")
+    features = parser.parse_args().features
     release = ROOT / "target" / os.environ.get("CARGO_BUILD_TARGET", "") / "release"
-    plant(release / "inventory")
+    plant(release / "inventory", features)
     try:
         local("stack.py", "up", "--name", NAME, "--stage", NAME, "--port", "0", "--build-dir", str(FOLDER), check=True)
-        run = local("traffic.py", "--name", NAME, "--orders", "60", "--cli", str(release / "towpath"))
+        run = local("traffic.py", "--name", NAME, "--orders", "60", "--rest", "40", "--cli", str(release / "towpath"))
     finally:
         local("stack.py", "down", "--name", NAME, check=True)
         shutil.rmtree(FOLDER, ignore_errors=True)
@@ -41,14 +45,14 @@ def main() -> int:
     return 0
 
 
-def plant(binary: Path) -> None:
+def plant(binary: Path, features: str) -> None:
     """A copy of the built stack in which `inventory` has the bug; the builds in target/ are put back as they were."""
     if not (BUILT / "template.yaml").exists():
         sys.exit(f"{BUILT} holds no built stack. Build first: make build")
     shutil.rmtree(FOLDER, ignore_errors=True)
     shutil.copytree(BUILT, FOLDER)
     folder = FOLDER / "InventoryFunction"
-    subprocess.run([*BUILD, "--features", "towpath-aws/planted"], cwd=ROOT, check=True)
+    subprocess.run([*BUILD, "--features", features], cwd=ROOT, check=True)
     shutil.copy(binary, folder / "inventory")
     subprocess.run(BUILD, cwd=ROOT, check=True)
     bootstrap = folder / "bootstrap"

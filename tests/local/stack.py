@@ -90,7 +90,8 @@ def arguments() -> argparse.Namespace:
     deploy_verb.add_argument("--endpoint", required=True, help="such as http://127.0.0.1:4566")
     add_verb(verbs, "down", down, "stop the emulator and everything it started")
     for verb in (up_verb, deploy_verb):
-        verb.add_argument("--stage", default="dev", help="the stack is named towpath-<stage>")
+        verb.add_argument("--project", type=plain_name, default="towpath", help="the stack is named <project>-<stage>")
+        verb.add_argument("--stage", default="dev")
         verb.add_argument("--build-dir", type=Path, default=BUILD, help="what `sam build` made")
     return parser.parse_args()
 
@@ -114,7 +115,7 @@ def up(instance: Instance, options: argparse.Namespace) -> None:
         raise Trouble(f"a stack named {instance.name} is up already. Take it down first: make down NAME={instance.name}")
     endpoint = start(instance, options.port)
     try:
-        deploy(instance, endpoint, options.stage, options.build_dir)
+        deploy(instance, endpoint, options)
     except BaseException:
         stop(instance)
         raise
@@ -128,7 +129,7 @@ def deploy_onto(instance: Instance, options: argparse.Namespace) -> None:
     if not answers(endpoint):
         raise Trouble(f"nothing answers at {endpoint}. Start the emulator, or leave ENDPOINT out to have one started")
     instance.folder.mkdir(parents=True, exist_ok=True)
-    deploy(instance, endpoint, options.stage, options.build_dir)
+    deploy(instance, endpoint, options)
 
 
 def down(instance: Instance, _options: argparse.Namespace) -> None:
@@ -272,10 +273,10 @@ def need_build(folder: Path) -> None:
         raise Trouble(f"{folder} holds no built template. Build first: make build")
 
 
-def deploy(instance: Instance, endpoint: str, stage: str, build_dir: Path) -> None:
+def deploy(instance: Instance, endpoint: str, options: argparse.Namespace) -> None:
     """Deploys with the command that serves AWS too, and writes stack.json."""
-    stack_name = f"towpath-{stage}"
-    command = [str(SAM), "deploy", "--template-file", str(build_dir / "template.yaml"),
+    stage, stack_name = options.stage, f"{options.project}-{options.stage}"
+    command = [str(SAM), "deploy", "--template-file", str(options.build_dir / "template.yaml"),
                "--config-file", str(ROOT / "samconfig.toml"), "--stack-name", stack_name, "--region", REGION,
                "--no-progressbar", "--parameter-overrides", f"Stage={stage}", f"Architecture={architecture()}"]
     with instance.deploy_log.open("wb") as log:

@@ -5,13 +5,9 @@ use crate::repo::{self, File};
 
 const MOST_LINES: usize = 500;
 
-/// Two settings under the name of their tool.
-const SPEAKS_FOR_ITSELF: &str = "rustfmt.toml";
-
 /// How a file of this kind begins; a crate's Cargo.toml says it in its description. Other kinds may begin as they like.
 fn heads(file: &File) -> Option<&'static [&'static str]> {
     match (file.name(), file.extension()) {
-        (SPEAKS_FOR_ITSELF, _) => None,
         ("Cargo.toml", _) => Some(&["# ", "[package]\n"]),
         ("Makefile", _) | (_, "toml" | "yaml" | "yml" | "mk" | "sh") => Some(&["# ", "#!/"]),
         (_, "rs") => Some(&["//! "]),

@@ -95,6 +95,13 @@ pub fn api(lookup: impl Fn(&str) -> Option<String>) -> Result<Common, InvalidEnv
     env.finish(config)
 }
 
+/// Names of the known bugs that a test build shall have.
+#[cfg(feature = "planted")]
+pub(crate) fn planted(lookup: impl Fn(&str) -> Option<String>) -> Vec<String> {
+    let names = lookup("TOWPATH_PLANTED").unwrap_or_default();
+    names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
 /// The process's environment, as a lookup.
 pub fn process_environment(name: &str) -> Option<String> {
     std::env::var(name).ok()

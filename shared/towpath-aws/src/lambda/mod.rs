@@ -62,9 +62,9 @@ pub(crate) fn invocation_failed(kind: &str, why: impl std::fmt::Display) -> Diag
 /// Known bugs that this process shall have, in builds that can have any.
 #[cfg(feature = "planted")]
 pub(crate) fn plant() {
-    for bug in std::env::var("TOWPATH_PLANTED").unwrap_or_default().split(',').filter(|bug| !bug.is_empty()) {
+    for bug in crate::config::planted(crate::config::process_environment) {
         tracing::warn!(bug, "this build has a known bug switched on");
-        towpath::planted::switch_on(bug);
+        towpath::planted::switch_on(&bug);
     }
 }
 

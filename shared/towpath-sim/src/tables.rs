@@ -1,0 +1,90 @@
+//! The tables as values: conditional writes, all or nothing, with the semantics of DynamoDB's transactions.
+//! Must not know: faults, time.
+
+use std::collections::BTreeMap;
+
+use towpath::ports::{CommitError, CursorHome, CursorKey, JournalRow, KeptAnswer, Position, Stored, Write};
+use towpath::{AggregateKey, Place, Seq, TenantId};
+
+/// What the four tables hold.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Tables {
+    /// The journal.
+    pub outbox: BTreeMap<(AggregateKey, Seq), JournalRow>,
+    /// State of state-stored aggregates.
+    pub entities: BTreeMap<AggregateKey, Stored>,
+    /// Cursors with a row of their own.
+    pub progress: BTreeMap<CursorKey, Position>,
+    /// Cursors in the rows of projections.
+    pub summaries: BTreeMap<CursorKey, Position>,
+    /// Rows of other read models.
+    pub views: BTreeMap<(TenantId, Place), String>,
+    /// Kept answers of commands, by tenant and key.
+    pub answers: BTreeMap<(TenantId, String), KeptAnswer>,
+}
+
+impl Tables {
+    /// Writes all or nothing: every condition is checked against the tables as they are, then everything is written.
+    pub(crate) fn commit(&mut self, writes: &[Write]) -> Result<(), CommitError> {
+        let refused: Vec<usize> =
+            writes.iter().enumerate().filter(|(_, write)| !self.holds(write)).map(|(index, _)| index).collect();
+        if !refused.is_empty() {
+            return Err(CommitError::Refused(refused));
+        }
+        writes.iter().for_each(|write| self.write(write));
+        Ok(())
+    }
+
+    pub(crate) fn home(&self, home: CursorHome) -> &BTreeMap<CursorKey, Position> {
+        match home {
+            CursorHome::Progress => &self.progress,
+            CursorHome::Views => &self.summaries,
+        }
+    }
+
+    fn holds(&self, write: &Write) -> bool {
+        match write {
+            Write::Entity { key, expect, .. } | Write::CheckEntity { key, expect } => {
+                self.entities.get(key).map(|stored| stored.head.seq) == *expect
+            }
+            Write::Append(row) => !self.outbox.contains_key(&(row.envelope.aggregate(), row.envelope.seq)),
+            Write::Cursor { key, position, expect } => {
+                self.home(home_of(position)).get(key).map(|position| position.cursor.rev) == *expect
+            }
+            Write::Answer { tenant, key, .. } => !self.answers.contains_key(&(tenant.clone(), key.to_string())),
+            Write::Put { .. } | Write::Remove { .. } => true,
+        }
+    }
+
+    fn write(&mut self, write: &Write) {
+        match write {
+            Write::Entity { key, stored, .. } => {
+                self.entities.insert(key.clone(), stored.clone());
+            }
+            Write::CheckEntity { .. } => {}
+            Write::Append(row) => {
+                self.outbox.insert((row.envelope.aggregate(), row.envelope.seq), row.clone());
+            }
+            Write::Cursor { key, position, .. } => {
+                let home = match home_of(position) {
+                    CursorHome::Progress => &mut self.progress,
+                    CursorHome::Views => &mut self.summaries,
+                };
+                home.insert(key.clone(), position.clone());
+            }
+            Write::Put { tenant, place, state } => {
+                self.views.insert((tenant.clone(), place.clone()), state.clone());
+            }
+            Write::Remove { tenant, place } => {
+                self.views.remove(&(tenant.clone(), place.clone()));
+            }
+            Write::Answer { tenant, key, answer } => {
+                self.answers.insert((tenant.clone(), key.to_string()), answer.clone());
+            }
+        }
+    }
+}
+
+fn home_of(position: &Position) -> CursorHome {
+    if position.state.is_some() { CursorHome::Views } else { CursorHome::Progress }
+}

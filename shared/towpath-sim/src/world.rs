@@ -1,0 +1,218 @@
+//! The world that a machine runs in: tables, a clock, random bits, a dead-letter queue, and one fault at one call.
+//! Must not know: any one domain, what a machine is for.
+
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{LocalBoxFuture, pending, ready};
+use towpath::batch::Message;
+use towpath::commit::Commit;
+use towpath::ports::{
+    Answer, CommitError, Consistency, CursorHome, CursorKey, DeadLetters, Head, Host, JournalRow, KeptAnswer, Position,
+    Store, Stored, Unavailable,
+};
+use towpath::{AggregateKey, IdempotencyKey, Seq, TenantId, Timestamp};
+
+use crate::Tables;
+
+/// What goes wrong with one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The process dies before the call is made.
+    CrashBefore,
+    /// The call is carried out, then the process dies.
+    CrashAfter,
+    /// The call is carried out, its answer is lost.
+    AnswerLost,
+    /// The call is sent twice, and the second answer is taken: what a retry inside the SDK does.
+    Duplicated,
+    /// The caller gives up; the call is carried out later, just before the next one.
+    Delayed,
+    /// The call is refused: throttled, reset.
+    Refused,
+}
+
+impl Fault {
+    /// Every fault.
+    pub const ALL: [Self; 6] =
+        [Self::CrashBefore, Self::CrashAfter, Self::AnswerLost, Self::Duplicated, Self::Delayed, Self::Refused];
+}
+
+type Late = Box<dyn FnOnce(&mut Tables)>;
+
+/// A world with at most one fault.
+#[derive(Default)]
+pub struct World {
+    tables: RefCell<Tables>,
+    late: RefCell<Option<Late>>,
+    kept: RefCell<Vec<(Message, String)>>,
+    fault: Cell<Option<(usize, Fault)>>,
+    calls: Cell<usize>,
+    ticks: Cell<u64>,
+}
+
+impl World {
+    /// A world that begins with these tables.
+    pub fn new(tables: Tables) -> Self {
+        Self { tables: RefCell::new(tables), ..Self::default() }
+    }
+
+    /// Breaks the call with this number, counted from 0.
+    pub fn break_call(&self, number: usize, fault: Fault) {
+        self.calls.set(0);
+        self.fault.set(Some((number, fault)));
+    }
+
+    /// The tables as they are, what was delayed included.
+    pub fn tables(&self) -> Tables {
+        self.settle();
+        self.tables.borrow().clone()
+    }
+
+    /// Calls made so far.
+    pub fn calls(&self) -> usize {
+        self.calls.get()
+    }
+
+    /// Messages in the dead-letter queue.
+    pub fn kept(&self) -> Vec<(Message, String)> {
+        self.kept.borrow().clone()
+    }
+
+    fn settle(&self) {
+        if let Some(late) = self.late.take() {
+            late(&mut self.tables.borrow_mut());
+        }
+    }
+
+    /// One call: `act` is what AWS does, `lost` what the caller sees when there is no answer.
+    fn call<'a, T: 'a, E: 'a>(
+        &'a self,
+        act: impl Fn(&mut Tables) -> Result<T, E> + 'static,
+        lost: impl Fn(Unavailable) -> E,
+    ) -> Answer<'a, T, E> {
+        self.settle();
+        let number = self.calls.replace(self.calls.get() + 1);
+        let fault = self.fault.get().filter(|(at, _)| *at == number).map(|(_, fault)| fault);
+        if fault.is_some() {
+            self.fault.set(None);
+        }
+        let no_answer = || lost(Unavailable { call: "a call", why: "no answer".to_owned() });
+        let tables = &self.tables;
+        match fault {
+            None => ready(act(&mut tables.borrow_mut())).boxed_local(),
+            Some(Fault::CrashBefore) => pending().boxed_local(),
+            Some(Fault::CrashAfter) => {
+                let _ = act(&mut tables.borrow_mut());
+                pending().boxed_local()
+            }
+            Some(Fault::AnswerLost) => {
+                let _ = act(&mut tables.borrow_mut());
+                ready(Err(no_answer())).boxed_local()
+            }
+            Some(Fault::Duplicated) => {
+                let _ = act(&mut tables.borrow_mut());
+                ready(act(&mut tables.borrow_mut())).boxed_local()
+            }
+            Some(Fault::Delayed) => {
+                self.late.replace(Some(Box::new(move |tables| drop(act(tables)))));
+                ready(Err(no_answer())).boxed_local()
+            }
+            Some(Fault::Refused) => ready(Err(no_answer())).boxed_local(),
+        }
+    }
+
+    fn read<'a, T: 'a>(&'a self, look: impl Fn(&Tables) -> T + 'static) -> Answer<'a, T> {
+        self.call(move |tables| Ok(look(tables)), |error| error)
+    }
+}
+
+impl Store for World {
+    fn positions<'a>(
+        &'a self,
+        home: CursorHome,
+        keys: &'a [CursorKey],
+        _: Consistency,
+    ) -> Answer<'a, Vec<Option<Position>>> {
+        let keys = keys.to_vec();
+        self.read(move |tables| keys.iter().map(|key| tables.home(home).get(key).cloned()).collect())
+    }
+
+    fn entity<'a>(&'a self, key: &'a AggregateKey) -> Answer<'a, Option<Stored>> {
+        let key = key.clone();
+        self.read(move |tables| tables.entities.get(&key).cloned())
+    }
+
+    fn head<'a>(&'a self, key: &'a AggregateKey) -> Answer<'a, Option<Head>> {
+        let key = key.clone();
+        self.read(move |tables| {
+            let (_, row) = tables.outbox.range((key.clone(), Seq::ZERO)..=(key.clone(), Seq(u64::MAX))).next_back()?;
+            let envelope = &row.envelope;
+            let mut prior = envelope.prior.clone();
+            prior.note(envelope.event_type.clone(), envelope.seq);
+            Some(Head { seq: envelope.seq, prior, era: envelope.era, occurred_at: envelope.occurred_at })
+        })
+    }
+
+    fn journal<'a>(
+        &'a self,
+        key: &'a AggregateKey,
+        after: Seq,
+        through: Seq,
+        limit: usize,
+    ) -> Answer<'a, Vec<JournalRow>> {
+        let key = key.clone();
+        self.read(move |tables| {
+            let rows = tables.outbox.range((key.clone(), after.next())..=(key.clone(), through));
+            rows.take(limit).map(|(_, row)| row.clone()).collect()
+        })
+    }
+
+    fn view<'a>(&'a self, tenant: &'a TenantId, view: &'a str, partition: &'a str) -> Answer<'a, Vec<String>> {
+        let (tenant, view, partition) = (tenant.clone(), view.to_owned(), partition.to_owned());
+        self.read(move |tables| {
+            let of = |place: &towpath::Place| place.view == view && place.partition == partition;
+            let rows = tables.views.iter().filter(|((owner, place), _)| *owner == tenant && of(place));
+            rows.map(|(_, state)| state.clone()).collect()
+        })
+    }
+
+    fn kept_answer<'a>(&'a self, tenant: &'a TenantId, key: &'a IdempotencyKey) -> Answer<'a, Option<KeptAnswer>> {
+        let at = (tenant.clone(), key.to_string());
+        self.read(move |tables| tables.answers.get(&at).cloned())
+    }
+
+    fn commit<'a>(&'a self, commit: &'a Commit) -> Answer<'a, (), CommitError> {
+        let writes = commit.writes().to_vec();
+        self.call(move |tables| tables.commit(&writes), CommitError::Unavailable)
+    }
+}
+
+impl Host for World {
+    /// Every look at the clock is a millisecond later than the one before.
+    fn now(&self) -> Timestamp {
+        self.ticks.set(self.ticks.get() + 1);
+        Timestamp::from_millis(1_795_255_200_000 + self.ticks.get())
+    }
+
+    fn random(&self) -> u128 {
+        self.ticks.set(self.ticks.get() + 1);
+        u128::from(self.ticks.get()).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
+    }
+
+    fn remaining(&self) -> Duration {
+        Duration::from_secs(30)
+    }
+
+    fn sleep(&self, _: Duration) -> LocalBoxFuture<'_, ()> {
+        ready(()).boxed_local()
+    }
+}
+
+impl DeadLetters for World {
+    fn keep<'a>(&'a self, message: &'a Message, reason: &'a str) -> Answer<'a, ()> {
+        self.kept.borrow_mut().push((message.clone(), reason.to_owned()));
+        ready(Ok(())).boxed_local()
+    }
+}

@@ -1,0 +1,230 @@
+//! What `plan` and `Commit` accept, give a place, and refuse.
+
+use proptest::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::*;
+use crate::{Aggregate, AggregateId, Entity, Event, View};
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Stock {
+    sku: AggregateId,
+    on_hand: u64,
+}
+
+impl Aggregate for Stock {
+    const TYPE: &'static str = "stock";
+    const STORAGE: Storage = Storage::State;
+}
+
+impl Entity for Stock {
+    fn id(&self) -> AggregateId {
+        self.sku.clone()
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Reserved {
+    sku: AggregateId,
+    note: String,
+}
+
+impl Event for Reserved {
+    type Of = Stock;
+    const TYPE: &'static str = "stock.reserved";
+    const VERSION: u32 = 1;
+    fn aggregate_id(&self) -> AggregateId {
+        self.sku.clone()
+    }
+}
+
+struct Ledger;
+
+impl Aggregate for Ledger {
+    const TYPE: &'static str = "ledger";
+    const STORAGE: Storage = Storage::Events;
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Booked {
+    cents: u64,
+}
+
+impl Event for Booked {
+    type Of = Ledger;
+    const TYPE: &'static str = "ledger.booked";
+    const VERSION: u32 = 1;
+    fn aggregate_id(&self) -> AggregateId {
+        id("l-1")
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Line(u32);
+
+impl View for Line {
+    const NAME: &'static str = "lines";
+    fn partition(&self) -> String {
+        "p".into()
+    }
+    fn sort(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+fn id(text: &str) -> AggregateId {
+    text.parse().unwrap()
+}
+
+fn stock(on_hand: u64) -> Stock {
+    Stock { sku: id("tea"), on_hand }
+}
+
+fn reserved() -> Reserved {
+    Reserved { sku: id("tea"), note: String::new() }
+}
+
+fn cause() -> Cause {
+    Cause {
+        tenant: "acme".parse().unwrap(),
+        correlation_id: "c-1".parse().unwrap(),
+        causation_id: "r-1".parse().unwrap(),
+        traceparent: None,
+        hops: 1,
+        producer: "inventory@0.1.0".parse().unwrap(),
+        era: Era::FIRST,
+        now: Timestamp::from_millis(5_000),
+    }
+}
+
+fn tea_at(seq: u64, millis: u64) -> Reads {
+    let prior = [("stock.received".parse().unwrap(), Seq(seq))].into_iter().collect();
+    let occurred_at = Timestamp::from_millis(millis);
+    let head = Head { seq: Seq(seq), prior, era: Era::FIRST, occurred_at };
+    [("acme#stock#tea".parse().unwrap(), Some(head))].into_iter().collect()
+}
+
+fn planned(tx: Tx, reads: &Reads) -> Result<Vec<Write>, TxError> {
+    let mut random = 0;
+    plan(tx, reads, &cause(), || {
+        random += 1;
+        random
+    })
+}
+
+fn refusal(tx: Tx, reads: &Reads) -> String {
+    planned(tx, reads).unwrap_err().to_string()
+}
+
+#[test]
+fn a_replaced_entity_and_its_events_take_the_next_places() {
+    let tx = Tx::new().replace(stock(3)).record(reserved()).record(reserved());
+    let writes = planned(tx, &tea_at(4, 9_000)).unwrap();
+    let [Write::Append(first), Write::Append(second), Write::Entity { stored, expect, .. }] = &writes[..] else {
+        panic!("{writes:?}");
+    };
+    assert_eq!((first.envelope.seq, second.envelope.seq), (Seq(5), Seq(6)));
+    assert_eq!((stored.head.seq, *expect), (Seq(6), Some(Seq(4))));
+    assert_eq!(second.envelope.prior.latest_of(|kind| kind.as_str() == "stock.reserved"), Seq(5));
+    assert_eq!(first.envelope.occurred_at.as_millis(), 9_000, "time never decreases within an aggregate");
+    assert_eq!(first.envelope.hops, 1);
+}
+
+#[test]
+fn an_event_of_an_event_sourced_aggregate_is_one_write() {
+    let writes = planned(Tx::new().record(Booked { cents: 7 }), &Reads::new()).unwrap();
+    assert!(matches!(&writes[..], [Write::Append(row)] if row.envelope.seq == Seq(1)), "{writes:?}");
+}
+
+#[test]
+fn what_was_read_and_not_written_is_checked() {
+    let writes = planned(Tx::new(), &tea_at(4, 0)).unwrap();
+    assert!(matches!(&writes[..], [Write::CheckEntity { expect: Some(Seq(4)), .. }]), "{writes:?}");
+    let absent = [("acme#stock#tea".parse().unwrap(), None)].into_iter().collect();
+    let writes = planned(Tx::new(), &absent).unwrap();
+    assert!(matches!(&writes[..], [Write::CheckEntity { expect: None, .. }]), "{writes:?}");
+}
+
+#[test]
+fn a_tx_that_dynamodb_would_refuse_is_refused_with_a_sentence() {
+    let read = tea_at(4, 0);
+    let twice = Tx::new().replace(stock(1)).replace(stock(2)).record(reserved());
+    assert!(refusal(twice, &read).starts_with("acme#stock#tea is written or checked twice"));
+    let both = Tx::new().replace(stock(1)).check::<Stock>(id("tea")).record(reserved());
+    assert!(refusal(both, &read).contains("merge them"));
+    let big = Tx::new().replace(stock(1)).record(Reserved { note: "x".repeat(205_000), ..reserved() });
+    assert!(refusal(big, &read).contains("at most 204800 are allowed: store the payload"));
+    let many = (0..101).fold(Tx::new(), |tx, line| tx.put(Line(line)));
+    let sentence = Commit::new(planned(many, &Reads::new()).unwrap()).unwrap_err().to_string();
+    assert!(sentence.starts_with("the transaction has 101 actions"), "{sentence}");
+    let row = |sort: u32, bytes: usize| Write::Put {
+        tenant: cause().tenant,
+        place: crate::Place { view: "v".into(), partition: "p".into(), sort: sort.to_string() },
+        state: "x".repeat(bytes),
+    };
+    let heavy = Commit::new((0..12).map(|sort| row(sort, 390_000)).collect()).unwrap_err().to_string();
+    assert!(heavy.contains("DynamoDB allows 4194304"), "{heavy}");
+    let fat = Commit::new(vec![row(1, 410_000)]).unwrap_err().to_string();
+    assert!(fat.contains("at most 409600"), "{fat}");
+}
+
+#[test]
+fn a_state_change_and_its_event_exist_together_or_not_at_all() {
+    assert!(refusal(Tx::new().replace(stock(1)), &tea_at(1, 0)).contains("changes without an event"));
+    assert!(
+        refusal(Tx::new().record(reserved()), &tea_at(1, 0)).contains("the state of acme#stock#tea is not written")
+    );
+    let blind = Tx::new().replace(stock(1)).record(reserved());
+    assert!(refusal(blind, &Reads::new()).contains("without having been read"));
+    let again = Tx::new().create(stock(1)).record(reserved());
+    assert!(refusal(again, &tea_at(1, 0)).contains("it exists"));
+}
+
+#[test]
+fn a_deleted_entity_keeps_its_version() {
+    let tx = Tx::new().delete::<Stock>(id("tea")).record(reserved());
+    let writes = planned(tx, &tea_at(4, 0)).unwrap();
+    assert!(
+        matches!(&writes[1], Write::Entity { stored: Stored { head, state: None }, .. } if head.seq == Seq(5)),
+        "{writes:?}"
+    );
+}
+
+#[test]
+fn a_chain_of_causes_that_loops_is_refused() {
+    let far = Cause { hops: limits::HOPS + 1, ..cause() };
+    let error = plan(Tx::new().record(Booked { cents: 1 }), &Reads::new(), &far, || 1).unwrap_err();
+    assert_eq!(error, TxError::Loop);
+}
+
+proptest! {
+    #[test]
+    fn rows_of_one_commit_are_contiguous_and_prior_points_at_the_last_of_each_type(
+        seq in 1_u64..1_000, count in 1_usize..20,
+    ) {
+        let tx = (0..count).fold(Tx::new().replace(stock(1)), |tx, _| tx.record(reserved()));
+        let writes = planned(tx, &tea_at(seq, 0)).unwrap();
+        let mut last = Seq(seq);
+        for write in &writes {
+            if let Write::Append(row) = write {
+                prop_assert_eq!(row.envelope.seq, last.next());
+                prop_assert_eq!(row.envelope.prior.latest_of(|_| true), last);
+                last = row.envelope.seq;
+            }
+        }
+        prop_assert_eq!(last, Seq(seq + count as u64));
+    }
+
+    #[test]
+    fn a_commit_that_is_accepted_is_within_every_limit(sizes in proptest::collection::vec(0_usize..420_000, 1..30)) {
+        let writes = sizes.iter().enumerate().map(|(sort, bytes)| Write::Put {
+            tenant: cause().tenant,
+            place: crate::Place { view: "v".into(), partition: "p".into(), sort: sort.to_string() },
+            state: "x".repeat(*bytes),
+        });
+        if Commit::new(writes.collect()).is_ok() {
+            prop_assert!(sizes.iter().all(|bytes| *bytes < limits::ITEM_BYTES));
+            prop_assert!(sizes.iter().sum::<usize>() < limits::TRANSACTION_BYTES);
+        }
+    }
+}
