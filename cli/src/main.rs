@@ -1,6 +1,7 @@
 //! `towpath`: look at a deployed pipeline and operate it. Each command is a module; this file only names them.
 
 mod metrics;
+mod new;
 mod stack;
 mod status;
 
@@ -22,6 +23,8 @@ struct Cli {
 enum Command {
     /// Show, for each consumer, what was committed, what it applied, and what is missing.
     Status(status::Options),
+    /// Write a fresh repository with a small domain of its own.
+    New(new::Options),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -29,6 +32,7 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match &cli.command {
         Command::Status(options) => status::run(&cli.stack, options).await,
+        Command::New(options) => new::run(options),
     };
     match done {
         Ok(code) => code,

@@ -1,0 +1,126 @@
+//! `towpath new`: writes a fresh repository with a small domain of its own, to start a product from.
+//! Must not know: what any of the files means.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Component, Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+/// What `new` may be told.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Folder to write; it must be empty or not exist.
+    folder: PathBuf,
+    /// The clone of Towpath that the new repository depends on.
+    #[arg(long, default_value = ".", conflicts_with = "git")]
+    towpath: PathBuf,
+    /// Depend on Towpath's repository at this URL instead of a clone.
+    #[arg(long, requires = "tag")]
+    git: Option<String>,
+    /// The released version to take from there.
+    #[arg(long, requires = "git")]
+    tag: Option<String>,
+}
+
+/// Each file of the new repository, and its text: the template's, or Towpath's own, unedited.
+macro_rules! files {
+    ($($path:literal from $source:literal),* $(,)?) => {
+        &[$(($path, include_str!(concat!("../../", $source)))),*]
+    };
+}
+
+const FILES: &[(&str, &str)] = files![
+    ".gitignore" from "cli/template/gitignore.in",
+    "Cargo.lock" from "Cargo.lock",
+    "Cargo.toml" from "cli/template/Cargo.toml.in",
+    "Makefile" from "cli/template/Makefile",
+    "README.md" from "cli/template/README.md",
+    "functions/relay/Cargo.toml" from "cli/template/functions/relay/Cargo.toml.in",
+    "functions/relay/src/main.rs" from "functions/relay/src/main.rs",
+    "functions/ticket-board/Cargo.toml" from "cli/template/functions/ticket-board/Cargo.toml.in",
+    "functions/ticket-board/src/lib.rs" from "cli/template/functions/ticket-board/src/lib.rs",
+    "functions/ticket-board/src/main.rs" from "cli/template/functions/ticket-board/src/main.rs",
+    "functions/tickets-api/Cargo.toml" from "cli/template/functions/tickets-api/Cargo.toml.in",
+    "functions/tickets-api/src/lib.rs" from "cli/template/functions/tickets-api/src/lib.rs",
+    "functions/tickets-api/src/main.rs" from "cli/template/functions/tickets-api/src/main.rs",
+    "infra/api.yaml" from "infra/api.yaml",
+    "infra/consumer.yaml" from "infra/consumer.yaml",
+    "infra/tables.yaml" from "infra/tables.yaml",
+    "infra/topics.yaml" from "infra/topics.yaml",
+    "rustfmt.toml" from "rustfmt.toml",
+    "samconfig.toml" from "cli/template/samconfig.toml",
+    "shared/helpdesk/Cargo.toml" from "cli/template/shared/helpdesk/Cargo.toml.in",
+    "shared/helpdesk/src/lib.rs" from "cli/template/shared/helpdesk/src/lib.rs",
+    "template.yaml" from "cli/template/template.yaml",
+    "tests/local/dev.py" from "tests/local/dev.py",
+    "tests/local/requirements-emulator.txt" from "tests/local/requirements-emulator.txt",
+    "tests/local/requirements-tools.txt" from "tests/local/requirements-tools.txt",
+    "tests/local/stack.py" from "tests/local/stack.py",
+];
+
+/// Writes the repository.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let folder = &options.folder;
+    if folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+        bail!("{} is not empty: name a new folder", folder.display());
+    }
+    fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    let (core, aws) = (dependency(options, "towpath")?, dependency(options, "towpath-aws")?);
+    for (path, text) in FILES {
+        let file = folder.join(path);
+        let text = text.replace("{{towpath}}", &core).replace("{{towpath-aws}}", &aws);
+        let written = file.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&file, text));
+        written.with_context(|| format!("{} cannot be written", file.display()))?;
+    }
+    writeln!(std::io::stdout(), "{} is written. Next: cd {0} && make up", folder.display())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where the new manifest finds a crate of Towpath.
+fn dependency(options: &Options, name: &str) -> Result<String> {
+    if let (Some(git), Some(tag)) = (&options.git, &options.tag) {
+        return Ok(format!("git = {git:?}, tag = {tag:?}"));
+    }
+    let found = options.towpath.join("shared").join(name);
+    let full = |path: &Path| path.canonicalize().with_context(|| format!("{} is not there", path.display()));
+    let there = full(&found).context("no clone of Towpath here: give --towpath FOLDER, or --git URL --tag TAG")?;
+    Ok(format!("path = {:?}", between(&full(&options.folder)?, &there)))
+}
+
+/// The way from one folder to another, both absolute, so that the two can be moved together.
+fn between(from: &Path, to: &Path) -> PathBuf {
+    let (from, to) = (from.components().collect::<Vec<_>>(), to.components().collect::<Vec<_>>());
+    let common = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
+    let up = from.iter().skip(common).map(|_| &Component::ParentDir);
+    up.chain(to.iter().skip(common)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn files_under(folder: &Path) -> Vec<PathBuf> {
+        let entries = folder.read_dir().unwrap().map(|entry| entry.unwrap().path());
+        entries.flat_map(|path| if path.is_dir() { files_under(&path) } else { vec![path] }).collect()
+    }
+
+    #[test]
+    fn no_file_of_the_template_or_of_infra_is_left_out() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let texts: BTreeSet<&str> = FILES.iter().map(|(_, text)| *text).collect();
+        for file in [root.join("cli/template"), root.join("infra")].iter().flat_map(|folder| files_under(folder)) {
+            assert!(texts.contains(fs::read_to_string(&file).unwrap().as_str()), "{} is left out", file.display());
+        }
+    }
+
+    #[test]
+    fn a_dependency_is_named_from_the_new_folder() {
+        let way = between(Path::new("/a/tickets"), Path::new("/a/clone/shared/towpath"));
+        assert_eq!(way, Path::new("../clone/shared/towpath"));
+    }
+}
