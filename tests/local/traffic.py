@@ -239,10 +239,10 @@ def newest_cli() -> Path:
 
 
 def show_status(stack: Stack, cli: Path, out: Console) -> bool:
-    """The product's own table; True if the command said that all is well."""
+    """The product's own table; True if the command said that all is well. Nothing is on its way any more: no grace."""
     out.print()
     out.file.flush()
-    return subprocess.run([str(cli), "status", "--stack-file", str(stack.file)], check=False).returncode == 0
+    return subprocess.run([str(cli), "status", "--grace", "0", "--stack-file", str(stack.file)], check=False).returncode == 0
 
 
 def arguments() -> argparse.Namespace:

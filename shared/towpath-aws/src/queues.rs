@@ -2,7 +2,7 @@
 //! Must not know: why it could not be handled, beyond a reason for people.
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::MessageAttributeValue;
+use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
 use towpath::batch::Message;
 use towpath::ports::{Answer, DeadLetters, Unavailable};
 
@@ -22,6 +22,11 @@ impl DeadLetterQueue {
     /// Keeps messages in the FIFO queue at `url`.
     pub fn new(sqs: Client, url: String) -> Self {
         Self { sqs, url }
+    }
+
+    /// Opens the connection before it is needed.
+    pub async fn warm(&self) -> Result<(), Unavailable> {
+        warm(&self.sqs, &self.url).await
     }
 
     async fn send(&self, message: &Message, reason: &str) -> Result<(), Unavailable> {
@@ -57,6 +62,10 @@ impl Quarantine {
         Self { sqs, url }
     }
 
+    pub(crate) async fn warm(&self) -> Result<(), Unavailable> {
+        warm(&self.sqs, &self.url).await
+    }
+
     /// Keeps a record whole, as the stream gave it.
     pub(crate) async fn keep(&self, record: &str, reason: &str) -> Result<(), Unavailable> {
         self.sqs
@@ -69,6 +78,11 @@ impl Quarantine {
             .map(|_| ())
             .map_err(unavailable("SendMessage to the relay's failures queue"))
     }
+}
+
+async fn warm(sqs: &Client, url: &str) -> Result<(), Unavailable> {
+    let asked = sqs.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::QueueArn).send().await;
+    asked.map(|_| ()).map_err(unavailable("GetQueueAttributes"))
 }
 
 fn text(reason: &str) -> Result<MessageAttributeValue, Unavailable> {

@@ -24,6 +24,7 @@ pub fn run_consumer(consumer: Consumer, version: &str) -> Exit {
             consumer,
         };
         function.store.register(&function.consumer).await?;
+        function.dead_letters.warm().await?;
         let function = &function;
         lambda_runtime::run(service_fn(move |event: LambdaEvent<serde_json::Value>| async move {
             let answer = function.handle(event).await;

@@ -27,6 +27,7 @@ pub fn run_relay() -> Exit {
             lanes: config.lanes,
         };
         function.topics.warm().await?;
+        function.quarantine.warm().await?;
         let function = &function;
         lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
             let answer = function.handle(event).await;
