@@ -36,12 +36,12 @@ export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run test build crates venvs up down status deploy dev lint new adopt
+.PHONY: help run test build crates venvs up down status deploy dev lint tidy new adopt
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: build ## the whole pipeline on this machine, with traffic and its proof (ENDPOINT=http://… an emulator that is there, KILLS=10 functions killed)
+run: build ## the whole pipeline on this machine, with traffic and its proof (ENDPOINT=http://… an emulator that is there, KILLS=10 functions killed, ORDERS, TENANTS, NAME)
 ifdef ENDPOINT
 	@$(PYTHON) tests/local/stack.py deploy --name $(NAME) --stage $(STAGE) --endpoint $(ENDPOINT)
 else
@@ -73,7 +73,7 @@ venvs: $(TOOLS)/made .venv/emulator/made
 	.venv/$*/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
-up: build ## the stack without traffic
+up: build ## the stack without traffic (NAME=mine, PORT=4566)
 	@$(PYTHON) tests/local/stack.py up --name $(NAME) --stage $(STAGE) --port $(PORT)
 
 down: ## stop the emulator and everything it started
@@ -90,6 +90,9 @@ new: crates ## a fresh repository with another small domain: make new DIR=../tic
 
 adopt: build ## do what README.md says to an adopter, literally, in copies
 	$(PYTHON) tests/adopt/adopt.py
+
+tidy: venvs ## only the rules of this repository: layers, words, templates
+	$(LOCAL) cargo test --release --workspace --test tidy
 
 lint: venvs ## format, clippy, and the template as written and as expanded
 	cargo fmt --all --check

@@ -57,7 +57,7 @@ pub(crate) async fn read(logs: &Client, log_group: &str, since: Timestamp) -> Re
     let mut consumers: BTreeMap<String, Counted> = BTreeMap::new();
     while let Some(page) = pages.next().await {
         let page = page
-            .map_err(|error| anyhow::Error::msg(aws_sdk_dynamodb::error::DisplayErrorContext(error).to_string()))
+            .map_err(anyhow::Error::from)
             .with_context(|| format!("the log group {log_group} could not be read"))?;
         for message in page.events().iter().filter_map(|event| event.message()) {
             let Ok(line) = serde_json::from_str::<Value>(message.trim()) else { continue };

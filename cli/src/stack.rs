@@ -69,13 +69,10 @@ impl Stack {
     async fn from_cloudformation(name: &str) -> Result<Self> {
         let sdk = towpath_aws::load_sdk_config().await;
         let cloudformation = aws_sdk_cloudformation::Client::new(&sdk);
-        let answer = cloudformation
-            .describe_stacks()
-            .stack_name(name)
-            .send()
-            .await
-            .map_err(|error| anyhow::Error::msg(aws_sdk_dynamodb::error::DisplayErrorContext(error).to_string()))
-            .with_context(|| format!("the stack {name} was not found: check its name, the region and the account"))?;
+        let answer =
+            cloudformation.describe_stacks().stack_name(name).send().await.map_err(anyhow::Error::from).with_context(
+                || format!("the stack {name} cannot be read: check its name, the region and your credentials"),
+            )?;
         let stack = answer.stacks().first().with_context(|| format!("there is no stack {name}"))?;
         let output = |output: &aws_sdk_cloudformation::types::Output| {
             Some((output.output_key()?.to_owned(), output.output_value()?.to_owned()))

@@ -125,6 +125,12 @@ fn render(report: &Report) -> String {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
+    if report.consumers.is_empty() {
+        return format!(
+            "{} at {}: no consumer has been woken yet, so there is nothing to account for",
+            report.stack, report.at
+        );
+    }
     let hours = if report.hours == 1 { "hour".to_owned() } else { format!("{} hours", report.hours) };
     format!(
         "{} at {}, events of the last {hours}\n{table}\nunaccounted events: {}",

@@ -14,12 +14,16 @@ ORDER_VIEW, TIMELINE_VIEW = "order-summary", "crm-timeline"
 
 
 def cursors_at_the_end(world: World) -> Finding:
-    """Each consumer has handled the last row of each aggregate that it handles; nothing is parked."""
+    """Each consumer has handled the last row of each aggregate that it handles; nothing is parked.
+
+    A consumer that fold.py does not know is judged by what it registered.
+    """
     found = Finding("each cursor stands at the last handled row, ready")
-    found.same_keys("registered consumer", set(fold.HANDLES), {r.consumer for r in world.registry})
-    for registered in world.registry:
-        wanted = (fold.HANDLES.get(registered.consumer), fold.STORAGE.get(registered.consumer))
-        found.equal(f"registry {registered.consumer}", wanted, (registered.handles, registered.storage))
+    found.same_keys("registered consumer", set(fold.HANDLES), {r.consumer for r in world.registry} & set(fold.HANDLES))
+    for registered in (r for r in world.registry if r.consumer in fold.HANDLES):
+        name = f"{registered.consumer} in the registry (what it should be: tests/local/fold.py)"
+        wanted = (sorted(fold.HANDLES[registered.consumer]), fold.STORAGE[registered.consumer])
+        found.equal(name, wanted, (sorted(registered.handles), registered.storage))
     last = _last_handled(world)
     found.same_keys("cursor", set(last), {(c.consumer, c.aggregate) for c in world.cursors})
     for cursor in world.cursors:
@@ -72,9 +76,14 @@ def timelines_are_the_fold(world: World) -> Finding:
     found.same_keys("entry", set(expected), set(rows))
     for key in expected.keys() & rows.keys():
         found.equal(" · ".join(key), expected[key], rows[key])
-    unknown = {v.view for v in world.view_rows} - {TIMELINE_VIEW}
-    found.same_keys("read model", set(), unknown)
     return found
+
+
+def not_judged(world: World) -> list[str]:
+    """Read models whose rows no check knows how to fold."""
+    known = {TIMELINE_VIEW, ORDER_VIEW}
+    embedded = {r.consumer for r in world.registry if r.storage == "views"}
+    return sorted(({v.view for v in world.view_rows} | embedded) - known)
 
 
 def answers_as_expected(world: World) -> Finding:

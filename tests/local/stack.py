@@ -289,7 +289,7 @@ def deploy(instance: Instance, endpoint: str, options: argparse.Namespace) -> No
     known = {"endpoint": endpoint, "region": REGION, "stack_name": stack_name, "stage": stage,
              "outputs": outputs(endpoint, stack_name)}
     instance.stack_file.write_text(json.dumps(known, indent=2) + "\n")
-    print(f"{instance.name}: {stack_name} is up at {endpoint}, its API at {known['outputs']['ApiUrl']}")
+    print(f"{instance.name}: {stack_name} is up at {endpoint}, its API:\nAPI='{known['outputs']['ApiUrl']}'")
 
 
 def mend_fifo_topics(endpoint: str) -> None:

@@ -68,9 +68,10 @@ def milliseconds(begin: datetime, end: datetime) -> float:
 def what_next(stack: Stack, plan: Plan, order: Answer, out: Console) -> None:
     """What a person can type now."""
     header = f"-H 'x-tenant-id: {order.tenant}'"
+    name = "" if stack.name == "run" else f" NAME={stack.name}"
     lines = [f"curl {header} '{stack.api}/orders/{order.answer['order_id']}'",
              f"curl {header} '{stack.api}/customers/{plan.story.body['customer_id']}/timeline'",
-             "make status", "make down"]
+             f"make status{name}", f"make down{name}"]
     out.print("\nWhat to type next", style="bold")
     for line in lines:
         out.print(f"  {line}", soft_wrap=True)

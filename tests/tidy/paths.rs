@@ -52,9 +52,15 @@ fn outside(from: &str, line: &str) -> Option<String> {
             None => return Some(path.to_owned()),
         };
     }
-    let folder = Path::new(from).parent().unwrap_or(Path::new(""));
-    let is_here = repo::root().join(folder).join(path.trim_end_matches('.')).exists();
-    (!is_here).then(|| path.to_owned())
+    // Resolved by name, because the folder that the link starts from need not be there.
+    let mut place = Path::new(from).parent().unwrap_or(Path::new("")).to_path_buf();
+    for component in Path::new(path.trim_end_matches('.')).components() {
+        match component {
+            Component::ParentDir => drop(place.pop()),
+            other => place.push(other),
+        }
+    }
+    (!repo::root().join(place).exists()).then(|| path.to_owned())
 }
 
 #[test]

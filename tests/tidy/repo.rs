@@ -39,7 +39,7 @@ pub(crate) fn root() -> PathBuf {
 
 /// Every text file under version control. One that was deleted but not committed yet is left out.
 pub(crate) fn files() -> Vec<File> {
-    let listed = stdout(Command::new("git").args(["ls-files", "-z"]));
+    let listed = stdout(Command::new("git").args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]));
     let files: Vec<File> = listed
         .split('\0')
         .filter_map(|path| Some(File::new(path, std::fs::read_to_string(root().join(path)).ok()?)))

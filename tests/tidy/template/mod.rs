@@ -45,8 +45,8 @@ const RULES: &[Rule] = &[
 ];
 
 /// Every consumer of the repository. A crate under functions/ that is none is named in [`NO_CONSUMERS`].
-fn consumers() -> [Consumer; 3] {
-    [crm_timeline::consumer(), inventory::consumer(), order_summary::consumer()]
+fn consumers() -> Vec<Consumer> {
+    vec![crm_timeline::consumer(), inventory::consumer(), order_summary::consumer()]
 }
 
 /// Functions that handle no queue; every `…-api` is one too.

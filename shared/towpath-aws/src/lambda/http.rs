@@ -243,7 +243,7 @@ impl Api<'_> {
     }
 
     /// Reads one partition of a read model, in the order of its sort keys.
-    pub async fn view<V: View>(&self, tenant: &TenantId, partition: &str) -> Result<Vec<serde_json::Value>, HttpError> {
+    pub async fn view<V: View>(&self, tenant: &TenantId, partition: &str) -> Result<Vec<V>, HttpError> {
         let rows = self.store.view(tenant, V::NAME, partition).await?;
         let rows = rows.iter().map(|row| serde_json::from_str(row)).collect::<Result<_, _>>();
         rows.map_err(|error| {
