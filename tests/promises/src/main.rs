@@ -46,7 +46,8 @@ fn main() -> ExitCode {
         }
     };
     let conclusion = run(&arguments, &tests.concat(), Some(&stack));
-    if let Err(error) = stack.down() {
+    let ended = stack.down().and_then(|()| if conclusion.has_failed() { Ok(()) } else { stack.forget() });
+    if let Err(error) = ended {
         eprintln!("the stack did not go down: {error:#}");
         return ExitCode::FAILURE;
     }

@@ -85,6 +85,11 @@ impl Stack {
         script(&["down", "--name", &self.name])
     }
 
+    /// Removes what the script wrote about a stack that nobody will look into.
+    pub(crate) fn forget(&self) -> Result<()> {
+        Ok(std::fs::remove_dir_all(root().join(".local").join(&self.name))?)
+    }
+
     pub(crate) fn output(&self, name: &str) -> Result<&str> {
         self.outputs.get(name).map(String::as_str).with_context(|| format!("the stack has no output {name}"))
     }
