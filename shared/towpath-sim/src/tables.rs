@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use towpath::ports::{CommitError, CursorHome, CursorKey, JournalRow, KeptAnswer, Position, Stored, Write};
-use towpath::{AggregateKey, Place, Seq, TenantId};
+use towpath::{AggregateKey, ConsumerName, Place, Seq, Skipped, TenantId, Ticket, Wake};
 
 /// What the four tables hold.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -19,6 +19,12 @@ pub struct Tables {
     pub summaries: BTreeMap<CursorKey, Position>,
     /// Rows of other read models.
     pub views: BTreeMap<(TenantId, Place), String>,
+    /// Events that operators passed over.
+    pub skipped: BTreeMap<(CursorKey, Seq), Skipped>,
+    /// Wakes in the queues of consumers.
+    pub wakes: Vec<(ConsumerName, Wake)>,
+    /// Tickets in dead-letter queues.
+    pub tickets: Vec<Ticket>,
     /// Kept answers of commands, by tenant and key.
     pub answers: BTreeMap<(TenantId, String), KeptAnswer>,
 }
@@ -48,8 +54,9 @@ impl Tables {
                 self.entities.get(key).map(|stored| stored.head.seq) == *expect
             }
             Write::Append(row) => !self.outbox.contains_key(&(row.envelope.aggregate(), row.envelope.seq)),
-            Write::Cursor { key, position, expect } => {
-                self.home(home_of(position)).get(key).map(|position| position.cursor.rev) == *expect
+            Write::Skip { key, skipped } => !self.skipped.contains_key(&(key.clone(), skipped.seq)),
+            Write::Cursor { home, key, expect, .. } => {
+                self.home(*home).get(key).map(|position| position.cursor.rev) == *expect
             }
             Write::Answer { tenant, key, .. } => !self.answers.contains_key(&(tenant.clone(), key.to_string())),
             Write::Put { .. } | Write::Remove { .. } => true,
@@ -65,8 +72,11 @@ impl Tables {
             Write::Append(row) => {
                 self.outbox.insert((row.envelope.aggregate(), row.envelope.seq), row.clone());
             }
-            Write::Cursor { key, position, .. } => {
-                let home = match home_of(position) {
+            Write::Skip { key, skipped } => {
+                self.skipped.insert((key.clone(), skipped.seq), skipped.clone());
+            }
+            Write::Cursor { home, key, position, .. } => {
+                let home = match home {
                     CursorHome::Progress => &mut self.progress,
                     CursorHome::Views => &mut self.summaries,
                 };
@@ -83,8 +93,4 @@ impl Tables {
             }
         }
     }
-}
-
-fn home_of(position: &Position) -> CursorHome {
-    if position.state.is_some() { CursorHome::Views } else { CursorHome::Progress }
 }

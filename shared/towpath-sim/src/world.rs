@@ -10,9 +10,9 @@ use towpath::batch::Message;
 use towpath::commit::Commit;
 use towpath::ports::{
     Answer, CommitError, Consistency, CursorHome, CursorKey, DeadLetters, Head, Host, JournalRow, KeptAnswer, Position,
-    Store, Stored, Unavailable,
+    Store, Stored, Unavailable, Wakes,
 };
-use towpath::{AggregateKey, IdempotencyKey, Seq, TenantId, Timestamp};
+use towpath::{AggregateKey, ConsumerName, IdempotencyKey, Seq, TenantId, Ticket, Timestamp, Wake};
 
 use crate::Tables;
 
@@ -214,5 +214,29 @@ impl DeadLetters for World {
     fn keep<'a>(&'a self, message: &'a Message, reason: &'a str) -> Answer<'a, ()> {
         self.kept.borrow_mut().push((message.clone(), reason.to_owned()));
         ready(Ok(())).boxed_local()
+    }
+
+    fn ticket<'a>(&'a self, ticket: &'a Ticket) -> Answer<'a, ()> {
+        let ticket = ticket.clone();
+        self.call(
+            move |tables| {
+                tables.tickets.push(ticket.clone());
+                Ok(())
+            },
+            |error| error,
+        )
+    }
+}
+
+impl Wakes for World {
+    fn wake<'a>(&'a self, to: &'a ConsumerName, wake: &'a Wake) -> Answer<'a, ()> {
+        let (to, wake) = (to.clone(), wake.clone());
+        self.call(
+            move |tables| {
+                tables.wakes.push((to.clone(), wake.clone()));
+                Ok(())
+            },
+            |error| error,
+        )
     }
 }

@@ -10,9 +10,9 @@ use std::rc::Rc;
 use crate::commit::{Cause, Commit, heads_needed, plan};
 use crate::consumer::{Consumer, Run};
 use crate::cursor::{Cursor, Decision, decide};
-use crate::ports::{CommitError, Consistency, CursorKey, DeadLetters, Host, JournalRow, Position, Store, Write};
+use crate::ports::{CommitError, Consistency, CursorKey, DeadLetters, Host, JournalRow, Position, Store, Wakes, Write};
 use crate::tx::TxError;
-use crate::{AggregateKey, CausationId, Context, Envelope, Era, Failure, Producer, Seq};
+use crate::{AggregateKey, CausationId, Context, Counts, Envelope, Era, Failed, Failure, Producer, Seq, Then};
 
 /// How often one event is decided again after somebody else's write got in between.
 const DECISIONS: u32 = 5;
@@ -26,6 +26,8 @@ pub struct Message {
     pub id: String,
     /// `tenant#lane`.
     pub group: String,
+    /// How often it was delivered, this time included.
+    pub receives: u32,
     /// An envelope, if it is one.
     pub body: String,
 }
@@ -39,6 +41,8 @@ pub struct ConsumerPorts<'a> {
     pub host: &'a dyn Host,
     /// Where unreadable messages are kept.
     pub dead_letters: &'a dyn DeadLetters,
+    /// This consumer's wake queue.
+    pub wakes: &'a dyn Wakes,
     /// Who this is, for the events that it records.
     pub producer: &'a Producer,
     /// The current history.
@@ -50,28 +54,14 @@ pub struct ConsumerPorts<'a> {
 pub struct BatchReport {
     /// Messages to deliver again: those that failed and all later ones of their groups.
     pub failed: Vec<String>,
-    /// Messages received.
-    pub received: u64,
-    /// Events applied, those from gaps included.
-    pub applied: u64,
-    /// Messages that were applied before.
-    pub duplicates: u64,
-    /// Events that were missing and read from the journal.
-    pub gaps: u64,
-    /// Events that this consumer's applying recorded.
-    pub committed: u64,
-    /// Messages kept in the dead-letter queue.
-    pub dead_lettered: u64,
-    /// Why messages failed, one per failure.
-    pub failures: Vec<(Option<Rc<Envelope>>, Failure)>,
-    /// Milliseconds from commit to application, for each event applied.
-    pub lags: Vec<u64>,
+    /// What was done.
+    pub counts: Counts,
 }
 
 /// Handles one batch. It never fails as a whole: what could not be done is in the report.
 pub async fn handle_batch(consumer: &Consumer, ports: ConsumerPorts<'_>, messages: &[Message]) -> BatchReport {
     let mut machine = Machine { consumer, ports, positions: BTreeMap::new(), report: BatchReport::default() };
-    machine.report.received = messages.len() as u64;
+    machine.report.counts.received = messages.len() as u64;
     let bodies: Vec<Result<Rc<Envelope>, String>> = messages.iter().map(read).collect();
     let first_look = machine.look(&bodies).await;
     let mut stopped = BTreeSet::new();
@@ -84,7 +74,12 @@ pub async fn handle_batch(consumer: &Consumer, ports: ConsumerPorts<'_>, message
         if let Err(failure) = handled {
             stopped.insert(message.group.clone());
             machine.report.failed.push(message.id.clone());
-            machine.report.failures.extend(failure);
+            machine.report.counts.failures.extend(failure.map(|(envelope, failure)| Failed {
+                aggregate: envelope.as_ref().map(|envelope: &Rc<Envelope>| envelope.aggregate()),
+                envelope,
+                failure,
+                then: Then::Again,
+            }));
         }
     }
     machine.report
@@ -107,7 +102,7 @@ struct Machine<'a> {
     report: BatchReport,
 }
 
-type Failed = (Option<Rc<Envelope>>, Failure);
+type Broken = (Option<Rc<Envelope>>, Failure);
 
 impl Machine<'_> {
     /// One read of all cursors of the batch. It may be a moment old; a commit built on an old one is refused.
@@ -130,12 +125,12 @@ impl Machine<'_> {
         Ok(())
     }
 
-    async fn handle(&mut self, message: &Message, body: Result<Rc<Envelope>, String>) -> Result<(), Failed> {
+    async fn handle(&mut self, message: &Message, body: Result<Rc<Envelope>, String>) -> Result<(), Broken> {
         match body {
             Ok(envelope) => self.advance(&envelope).await.map_err(|failure| (Some(envelope), failure)),
             Err(reason) => {
                 self.ports.dead_letters.keep(message, &reason).await.map_err(|error| (None, error.into()))?;
-                self.report.dead_lettered += 1;
+                self.report.counts.dead_lettered += 1;
                 Ok(())
             }
         }
@@ -149,7 +144,7 @@ impl Machine<'_> {
             let cursor = position.as_ref().map(|position| &position.cursor);
             match decide(cursor, envelope, |kind| self.consumer.handles(kind)) {
                 Decision::Duplicate => {
-                    self.report.duplicates += 1;
+                    self.report.counts.duplicates += 1;
                     return Ok(());
                 }
                 Decision::Run => {
@@ -186,7 +181,7 @@ impl Machine<'_> {
                 if !self.apply(&Rc::new(row.envelope), position).await? {
                     return self.refresh([aggregate.clone()], Consistency::Strong).await;
                 }
-                self.report.gaps += 1;
+                self.report.counts.gaps += 1;
                 position = self.positions.get(aggregate).cloned().flatten();
             }
         }
@@ -197,7 +192,7 @@ impl Machine<'_> {
     async fn apply(&mut self, envelope: &Rc<Envelope>, position: Option<Position>) -> Result<bool, Failure> {
         let now = self.ports.host.now();
         let before = position.as_ref().map(|position| &position.cursor);
-        let after = Cursor::after(before, envelope);
+        let after = Cursor::after(before, envelope, self.consumer.current_generation());
         let handler = self.consumer.handler(envelope)?;
         let (mut writes, state) = match &handler.run {
             Run::Fold(fold) => {
@@ -218,12 +213,17 @@ impl Machine<'_> {
         let recorded = writes.iter().filter(|write| matches!(write, Write::Append(_))).count() as u64;
         let moved = Position { cursor: after, state };
         let expect = before.map(|cursor| cursor.rev);
-        writes.push(Write::Cursor { key: self.key(envelope.aggregate()), position: moved.clone(), expect });
+        writes.push(Write::Cursor {
+            home: self.consumer.home(),
+            key: self.key(envelope.aggregate()),
+            position: moved.clone(),
+            expect,
+        });
         match self.ports.store.commit(&Commit::new(writes).map_err(author)?).await {
             Ok(()) => {
-                self.report.applied += 1;
-                self.report.committed += recorded;
-                self.report.lags.push(now.millis_since(envelope.occurred_at));
+                self.report.counts.applied += 1;
+                self.report.counts.committed += recorded;
+                self.report.counts.lags.push(now.millis_since(envelope.occurred_at));
                 self.positions.insert(envelope.aggregate(), Some(moved));
                 Ok(true)
             }

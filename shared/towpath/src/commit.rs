@@ -52,8 +52,10 @@ fn size_of(write: &Write) -> (String, usize) {
         Write::CheckEntity { key, .. } => (key.to_string(), 0),
         Write::Append(row) => (row.envelope.aggregate().to_string(), row.envelope.data.as_str().len()),
         Write::Cursor { key, position, .. } => {
-            (key.aggregate.to_string(), position.state.as_ref().map_or(0, String::len))
+            let trouble = position.cursor.trouble.as_ref().map_or(0, |trouble| trouble.message.len());
+            (key.aggregate.to_string(), position.state.as_ref().map_or(0, String::len) + trouble)
         }
+        Write::Skip { key, skipped } => (key.aggregate.to_string(), skipped.why.len() + skipped.who.len()),
         Write::Put { place, state, .. } => (format!("a row of {}", place.view), state.len()),
         Write::Remove { place, .. } => (format!("a row of {}", place.view), 0),
         Write::Answer { answer, .. } => ("the kept answer".to_owned(), answer.body.len()),

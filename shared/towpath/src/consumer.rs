@@ -9,18 +9,31 @@ use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 
 use crate::envelope::place_of;
-use crate::ports::CursorHome;
-use crate::{ConsumerName, Context, Envelope, Event, EventType, Failure, Received, Summary, Tx, Visibility};
+use crate::ports::{CursorHome, JournalRow, Registered};
+use crate::{ConsumerName, Context, Envelope, Event, EventType, Failure, Received, Start, Summary, Tx, Visibility};
 
 /// A named set of handlers with its own queue, cursors and dead-letter queue.
 pub struct Consumer {
     name: ConsumerName,
     home: CursorHome,
+    generation: u32,
+    replayable: bool,
+    writes: Writes,
     handlers: BTreeMap<EventType, Handler>,
+}
+
+/// What a projection saves on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writes {
+    /// Write units: each row is one conditional put of its own.
+    Single,
+    /// Requests: the rows of a batch are one transaction, at twice the write units.
+    Grouped,
 }
 
 pub(crate) struct Handler {
     pub(crate) version: u32,
+    pub(crate) start: Start,
     pub(crate) run: Run,
 }
 
@@ -39,7 +52,40 @@ impl Consumer {
     /// If the name is not `a-z 0-9 -`, at most 64: at the first start, with the rule.
     pub fn new(name: &str) -> Self {
         let name = ConsumerName::parse(name).unwrap_or_else(|rule| panic!("Consumer::new({name:?}): {rule}"));
-        Self { name, home: CursorHome::Progress, handlers: BTreeMap::new() }
+        Self {
+            name,
+            home: CursorHome::Progress,
+            generation: 1,
+            replayable: false,
+            writes: Writes::Grouped,
+            handlers: BTreeMap::new(),
+        }
+    }
+
+    /// Says which set of handlers this is. It goes up by one when a type is added, and stands in consumers.lock; code of
+    /// an older generation leaves alone what a newer one has touched.
+    #[must_use]
+    pub fn generation(self, generation: u32) -> Self {
+        Self { generation, ..self }
+    }
+
+    /// Declares that handling an event again writes the same rows again and nothing else, so that a replay is harmless.
+    #[must_use]
+    pub fn replayable(self) -> Self {
+        Self { replayable: true, ..self }
+    }
+
+    /// Handles a type only from this time on: what was committed before stays unhandled.
+    ///
+    /// # Panics
+    /// If `time` is not like `2026-11-21T10:00:00.000Z`, or the type has no handler yet.
+    #[must_use]
+    pub fn since<E: Event>(mut self, time: &str) -> Self {
+        let start = time.parse().unwrap_or_else(|rule| panic!("since({time:?}): {rule}"));
+        let handler = self.handlers.iter_mut().find(|(kind, _)| kind.as_str() == E::TYPE);
+        let (_, handler) = handler.unwrap_or_else(|| panic!("since: {} has no handler yet", E::TYPE));
+        handler.start = Start::At(start);
+        self
     }
 
     /// Handles one type of event: `async fn reserve(cx: &Context<'_>, order: Received<OrderPlaced>) -> Result<Tx, Failure>`.
@@ -65,7 +111,7 @@ impl Consumer {
             E::VISIBILITY != Visibility::Private,
             "{event_type} is private, so it is never published: no consumer can handle it"
         );
-        let earlier = self.handlers.insert(event_type, Handler { version: E::VERSION, run });
+        let earlier = self.handlers.insert(event_type, Handler { version: E::VERSION, start: Start::Beginning, run });
         assert!(earlier.is_none(), "{} has two handlers in the consumer {}", E::TYPE, self.name);
         self
     }
@@ -83,6 +129,34 @@ impl Consumer {
     /// Does it handle this type?
     pub fn handles(&self, event_type: &EventType) -> bool {
         self.handlers.contains_key(event_type)
+    }
+
+    /// Does it handle this row of the journal? By type, by start, and, for a command, by address.
+    pub fn wants(&self, row: &JournalRow) -> bool {
+        let handler = self.handlers.get(&row.envelope.event_type);
+        handler.is_some_and(|handler| handler.start.includes(row.envelope.occurred_at))
+            && row.to.as_ref().is_none_or(|to| *to == self.name)
+    }
+
+    /// Of which set of handlers its cursors are.
+    pub fn current_generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// Was it declared replayable?
+    pub fn is_replayable(&self) -> bool {
+        self.replayable
+    }
+
+    /// How its effects are grouped.
+    pub fn writes(&self) -> Writes {
+        self.writes
+    }
+
+    /// As the registry keeps it.
+    pub fn registration(&self) -> Registered {
+        let handles = self.handlers.iter().map(|(kind, handler)| (kind.clone(), handler.start)).collect();
+        Registered { name: self.name.clone(), home: self.home, handles, generation: self.generation }
     }
 
     /// The types that it handles, in alphabetical order.
@@ -119,7 +193,7 @@ impl<S: Summary> Projection<S> {
     /// # Panics
     /// As [`Consumer::new`].
     pub fn new(name: &str) -> Self {
-        let consumer = Consumer { home: CursorHome::Views, ..Consumer::new(name) };
+        let consumer = Consumer { home: CursorHome::Views, writes: Writes::Single, ..Consumer::new(name) };
         Self { consumer, row: std::marker::PhantomData }
     }
 
@@ -138,6 +212,14 @@ impl<S: Summary> Projection<S> {
             Ok(serde_json::to_string(&fold(row, &event)?)?)
         });
         Self { consumer: self.consumer.with::<E>(Run::Fold(run)), ..self }
+    }
+}
+
+impl<S: Summary> Projection<S> {
+    /// Saves requests instead of write units: the rows of a batch are one transaction. Counted in `make numbers`.
+    #[must_use]
+    pub fn grouped(self) -> Self {
+        Self { consumer: Consumer { writes: Writes::Grouped, ..self.consumer }, ..self }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The cursor rule: what to do with a row of the journal, decided by comparing integers.
 //! Must not know: queues, stores, handlers, time.
 
+use crate::trouble::Trouble;
 use crate::{Envelope, Era, EventId, EventType, Rev, Seq};
 
 /// Whether a consumer may advance an aggregate.
@@ -20,31 +21,47 @@ pub enum Status {
 /// What a consumer remembers of one aggregate: one row, written only under the condition that its `rev` is unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
-    /// The last row handled.
+    /// The last row handled; `Seq::ZERO` when the first one has failed.
     pub seq: Seq,
-    /// That row's event, by which a second history would show.
-    pub event_id: EventId,
+    /// That row's event, by which a second history would show. `None` at `Seq::ZERO`.
+    pub event_id: Option<EventId>,
     /// That row's history.
     pub era: Era,
+    /// Of which set of handlers: code of an older one leaves the row alone.
+    pub generation: u32,
     /// May it advance?
     pub status: Status,
     /// How often the row after the cursor was tried.
     pub attempt: u32,
     /// How often this row was written.
     pub rev: Rev,
+    /// What holds it up, unless it is ready.
+    pub trouble: Option<Trouble>,
 }
 
 impl Cursor {
-    /// The cursor after `envelope` was handled, when `before` was there.
-    #[must_use]
-    pub fn after(before: Option<&Self>, envelope: &Envelope) -> Self {
+    /// A cursor before the first row.
+    pub fn start(era: Era, generation: u32) -> Self {
         Self {
-            seq: envelope.seq,
-            event_id: envelope.event_id,
-            era: envelope.era,
+            seq: Seq::ZERO,
+            event_id: None,
+            era,
+            generation,
             status: Status::Ready,
             attempt: 0,
+            rev: Rev::ZERO,
+            trouble: None,
+        }
+    }
+
+    /// The cursor after `envelope` was handled, when `before` was there.
+    #[must_use]
+    pub fn after(before: Option<&Self>, envelope: &Envelope, generation: u32) -> Self {
+        Self {
+            seq: envelope.seq,
+            event_id: Some(envelope.event_id),
             rev: before.map_or(Rev::ZERO, |cursor| cursor.rev).next(),
+            ..Self::start(envelope.era, generation)
         }
     }
 }
@@ -97,7 +114,7 @@ pub fn decide(cursor: Option<&Cursor>, row: &Envelope, handled: impl Fn(&EventTy
     if row.era > cursor.era {
         return Decision::Foreign(Foreign::NewerEra);
     }
-    if row.seq == cursor.seq && row.event_id != cursor.event_id {
+    if row.seq == cursor.seq && Some(row.event_id) != cursor.event_id {
         return Decision::Foreign(Foreign::OtherEvent);
     }
     if row.seq <= cursor.seq {
@@ -120,7 +137,7 @@ mod tests {
 
     fn at(seq: u64, status: Status) -> Cursor {
         let event_id = envelope(seq, &[]).event_id;
-        Cursor { seq: Seq(seq), event_id, era: Era::FIRST, status, attempt: 0, rev: Rev(1) }
+        Cursor { seq: Seq(seq), event_id: Some(event_id), status, rev: Rev(1), ..Cursor::start(Era::FIRST, 1) }
     }
 
     fn all(_: &EventType) -> bool {
@@ -195,18 +212,18 @@ mod tests {
                     Decision::Duplicate => prop_assert!(applied.contains(&row.seq)),
                     Decision::Run => {
                         applied.push(row.seq);
-                        cursor = Some(Cursor::after(cursor.as_ref(), row));
+                        cursor = Some(Cursor::after(cursor.as_ref(), row, 1));
                     }
                     Decision::Gap { through } => {
                         let from = cursor.as_ref().map_or(Seq::ZERO, |cursor| cursor.seq);
                         for missing in rows.iter().filter(|m| m.seq > from && m.seq <= through && handles(&m.event_type)) {
                             prop_assert_eq!(decide(cursor.as_ref(), missing, handles), Decision::Run);
                             applied.push(missing.seq);
-                            cursor = Some(Cursor::after(cursor.as_ref(), missing));
+                            cursor = Some(Cursor::after(cursor.as_ref(), missing, 1));
                         }
                         prop_assert_eq!(decide(cursor.as_ref(), row, handles), Decision::Run);
                         applied.push(row.seq);
-                        cursor = Some(Cursor::after(cursor.as_ref(), row));
+                        cursor = Some(Cursor::after(cursor.as_ref(), row, 1));
                     }
                     other => prop_assert!(false, "{other:?} without a failure"),
                 }

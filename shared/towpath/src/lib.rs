@@ -11,6 +11,7 @@
 //! | what a message carries | [`Envelope`] |
 //! | the machines | [`batch`], [`command`], [`relay`] |
 
+pub mod audit;
 pub mod batch;
 pub mod command;
 pub mod commit;
@@ -26,10 +27,15 @@ pub mod limits;
 pub mod planted;
 pub mod ports;
 pub mod relay;
+mod report;
+mod signal;
+mod start;
 mod time;
+pub mod trouble;
 mod tx;
+pub mod wake;
 
-pub use consumer::{Consumer, Projection};
+pub use consumer::{Consumer, Projection, Writes};
 pub use context::Context;
 pub use cursor::{Cursor, Decision, Foreign, Status, decide};
 pub use envelope::{Data, Envelope, EventId, FORMAT, InvalidEnvelope, Kind, Prior, Visibility};
@@ -39,5 +45,8 @@ pub use ids::{
     AggregateId, AggregateKey, AggregateType, CausationId, ConsumerName, CorrelationId, Era, EventType, IdempotencyKey,
     InvalidId, Producer, Rev, Seq, TenantId, Traceparent,
 };
+pub use report::{Counts, Failed, Then};
+pub use signal::{Instruction, Skipped, Ticket, Verb, Wake};
+pub use start::Start;
 pub use time::{InvalidTimestamp, Timestamp};
 pub use tx::{Command, Place, Tx, TxError};

@@ -7,9 +7,10 @@ use futures_util::future::LocalBoxFuture;
 
 use crate::commit::Commit;
 use crate::envelope::Prior;
+use crate::signal::{Skipped, Ticket, Wake};
 use crate::{
-    AggregateKey, ConsumerName, Cursor, Envelope, Era, EventId, EventType, IdempotencyKey, Kind, Rev, Seq, TenantId,
-    Timestamp, Visibility,
+    AggregateKey, ConsumerName, Cursor, Envelope, Era, EventId, EventType, IdempotencyKey, Kind, Rev, Seq, Start,
+    TenantId, Timestamp, Visibility,
 };
 
 /// The answer to one call of a port.
@@ -83,7 +84,7 @@ pub struct CursorKey {
 pub struct Position {
     /// How far.
     pub cursor: Cursor,
-    /// JSON of the row; `None` where the cursor has a row of its own.
+    /// JSON of the row; `None` where the cursor has a row of its own, and where nothing was folded yet.
     pub state: Option<String>,
 }
 
@@ -119,6 +120,8 @@ pub enum Write {
     Append(JournalRow),
     /// Moves a cursor; only if its row's rev is `expect` (`None`: only if there is no row).
     Cursor {
+        /// In which table.
+        home: CursorHome,
         /// Which one.
         key: CursorKey,
         /// What it becomes.
@@ -141,6 +144,13 @@ pub enum Write {
         tenant: TenantId,
         /// Where.
         place: crate::tx::Place,
+    },
+    /// Keeps on record that an event was passed over; only if that is not on record yet.
+    Skip {
+        /// By which consumer, of which aggregate.
+        key: CursorKey,
+        /// Which event, and why.
+        skipped: Skipped,
     },
     /// Keeps the answer of a command; only if none is kept under its key.
     Answer {
@@ -229,6 +239,77 @@ pub trait Host {
 pub trait DeadLetters {
     /// Keeps a message whole, with the reason.
     fn keep<'a>(&'a self, message: &'a crate::batch::Message, reason: &'a str) -> Answer<'a, ()>;
+    /// Sends the ticket of a parked row.
+    fn ticket<'a>(&'a self, ticket: &'a Ticket) -> Answer<'a, ()>;
+}
+
+/// The wake queues.
+pub trait Wakes {
+    /// Sends a wake to a consumer. Sent twice is as good as once.
+    fn wake<'a>(&'a self, to: &'a ConsumerName, wake: &'a Wake) -> Answer<'a, ()>;
+}
+
+/// A consumer as the registry knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registered {
+    /// Its name.
+    pub name: ConsumerName,
+    /// Where its cursors are.
+    pub home: CursorHome,
+    /// The types that it handles, and from when on.
+    pub handles: Vec<(EventType, Start)>,
+    /// Of which set of handlers.
+    pub generation: u32,
+}
+
+/// A journal row as the time index shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexRow {
+    /// Of which aggregate.
+    pub aggregate: AggregateKey,
+    /// Its place.
+    pub seq: Seq,
+    /// Its event; ordered by the time of the commit.
+    pub event_id: EventId,
+    /// Its type.
+    pub event_type: EventType,
+}
+
+/// How far the auditor is; one row.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditState {
+    /// How often it was written; every write is conditional on the one that was read.
+    pub rev: Rev,
+    /// Events up to this time have been looked at, at least once.
+    pub audited_until: Timestamp,
+    /// Where the sweep of the whole journal is; `None` at its beginning.
+    pub sweep: Option<String>,
+    /// Pages of the sweep since its beginning.
+    pub sweep_began: Timestamp,
+    /// When the last whole sweep ended.
+    pub swept: Option<Timestamp>,
+}
+
+/// What an auditor reads.
+pub trait Ledger {
+    /// All consumers that ever started.
+    fn consumers(&self) -> Answer<'_, Vec<Registered>>;
+    /// Rows that were committed from `since` until `until`, oldest hour first: the next page after `after` and the
+    /// place from which to go on, if there is more.
+    fn committed<'a>(
+        &'a self,
+        since: Timestamp,
+        until: Timestamp,
+        after: Option<&'a str>,
+    ) -> Answer<'a, (Vec<IndexRow>, Option<String>)>;
+    /// The next page of the whole journal, in no order.
+    fn sweep<'a>(&'a self, after: Option<&'a str>) -> Answer<'a, (Vec<IndexRow>, Option<String>)>;
+    /// Cursors whose time to be looked at lies before `before`, at most `limit`.
+    fn due(&self, home: CursorHome, before: Timestamp, limit: usize) -> Answer<'_, Vec<CursorKey>>;
+    /// How far the auditor is.
+    fn audit_state(&self) -> Answer<'_, AuditState>;
+    /// Keeps how far the auditor is; only if its rev is `expect`.
+    fn keep_audit_state<'a>(&'a self, state: &'a AuditState, expect: Rev) -> Answer<'a, (), CommitError>;
 }
 
 /// One message on its way out.

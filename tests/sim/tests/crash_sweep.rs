@@ -95,7 +95,7 @@ fn messages(of: &Tables, pick: &[(&str, u64)]) -> Vec<Message> {
     let message = |(index, (order, seq)): (usize, &(&str, u64))| {
         let key = (format!("acme#order#{order}").parse().unwrap(), Seq(*seq));
         let body = of.outbox[&key].envelope.to_body();
-        Message { id: index.to_string(), group: "acme#0".into(), body }
+        Message { id: index.to_string(), group: "acme#0".into(), receives: 1, body }
     };
     pick.iter().enumerate().map(message).collect()
 }
@@ -130,8 +130,14 @@ fn deliver(begin: &Tables, consumer: fn() -> Consumer, pick: &[(&str, u64)]) -> 
         begin,
         async |world| {
             let (consumer, producer) = (consumer(), producer());
-            let ports =
-                ConsumerPorts { store: world, host: world, dead_letters: world, producer: &producer, era: Era::FIRST };
+            let ports = ConsumerPorts {
+                store: world,
+                host: world,
+                dead_letters: world,
+                wakes: world,
+                producer: &producer,
+                era: Era::FIRST,
+            };
             handle_batch(&consumer, ports, &messages).await.failed.is_empty()
         },
         same,

@@ -1,0 +1,63 @@
+//! What a consumer did in one invocation, as numbers and as failures: telemetry is made of it.
+//! Must not know: metrics, logs.
+
+use std::rc::Rc;
+
+use crate::{AggregateKey, Envelope, Failure};
+
+/// What was counted.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Counts {
+    /// Messages received.
+    pub received: u64,
+    /// Events applied, those from gaps and wakes included.
+    pub applied: u64,
+    /// Messages that were applied before.
+    pub duplicates: u64,
+    /// Events that were missing and read from the journal.
+    pub gaps: u64,
+    /// Messages acknowledged because their aggregate waits; the journal keeps their events.
+    pub waiting: u64,
+    /// Aggregates handed over to a wake.
+    pub handed_over: u64,
+    /// Aggregates that were parked.
+    pub parked: u64,
+    /// Events that an operator passed over.
+    pub skipped: u64,
+    /// Commits of a group that were refused and done again one by one.
+    pub refused: u64,
+    /// Events that this consumer's applying recorded.
+    pub committed: u64,
+    /// Messages kept whole in the dead-letter queue.
+    pub dead_lettered: u64,
+    /// Milliseconds from commit to application, for each event applied.
+    pub lags: Vec<u64>,
+    /// What failed.
+    pub failures: Vec<Failed>,
+}
+
+/// One failure, with what it is about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failed {
+    /// Of which aggregate, if that could be read.
+    pub aggregate: Option<AggregateKey>,
+    /// The event, if there was one.
+    pub envelope: Option<Rc<Envelope>>,
+    /// What went wrong.
+    pub failure: Failure,
+    /// What becomes of it.
+    pub then: Then,
+}
+
+/// What becomes of a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// The queue delivers the message again.
+    Again,
+    /// A wake tries it again.
+    HandedOver,
+    /// It waits for an operator.
+    Parked,
+    /// The message is kept whole in the dead-letter queue.
+    Kept,
+}

@@ -1,0 +1,190 @@
+//! Messages without payload: a wake says "look at this row", a ticket stands for a parked one. The row is the truth.
+//! Must not know: queues, stores.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AggregateKey, ConsumerName, EventId, EventType, InvalidId, Producer, Rev, Seq, Timestamp};
+
+/// "Advance this aggregate to the end of its journal."
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wake {
+    /// Which aggregate: `tenant#type#id`.
+    #[serde(with = "as_text")]
+    pub aggregate: AggregateKey,
+    /// What to do before advancing.
+    pub verb: Verb,
+}
+
+/// What a wake is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verb {
+    /// Go on where the cursor is, unless the row is parked or held.
+    Advance,
+    /// Try the event of a parked row again.
+    Retry(Instruction),
+    /// Pass over the event of a parked row, on record.
+    Skip(Instruction),
+}
+
+/// Somebody's order about a parked row. It holds only while the row is parked at `rev`, so that it is carried out once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instruction {
+    /// The row that was looked at.
+    pub rev: Rev,
+    /// Who orders it; `ticket` when a ticket came back to the queue.
+    pub who: String,
+    /// Why.
+    pub why: String,
+}
+
+impl Wake {
+    /// A plain wake.
+    pub fn advance(aggregate: AggregateKey) -> Self {
+        Self { aggregate, verb: Verb::Advance }
+    }
+
+    /// As a message's body.
+    pub fn to_body(&self) -> String {
+        serde_json::to_string(self).expect("a wake has string keys only")
+    }
+
+    /// From a message's body.
+    pub fn parse(body: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(body)
+    }
+}
+
+/// What lies in the dead-letter queue for a parked row: for people and alarms. Its body is never executed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ticket {
+    /// Who cannot advance.
+    pub consumer: ConsumerName,
+    /// What cannot be advanced: `tenant#type#id`.
+    #[serde(with = "as_text")]
+    pub aggregate: AggregateKey,
+    /// The row's rev while it is parked.
+    pub rev: Rev,
+    /// The event that failed.
+    pub event_id: EventId,
+    /// Its type.
+    pub event_type: EventType,
+    /// Its place.
+    pub seq: Seq,
+    /// Groups failures of one kind.
+    pub class: String,
+    /// The error and its causes.
+    pub message: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it failed first.
+    pub since: Timestamp,
+    /// When it was parked, or the ticket renewed.
+    pub parked_at: Timestamp,
+    /// Which version of the code failed.
+    pub producer: Producer,
+}
+
+impl Ticket {
+    /// As a message's body.
+    pub fn to_body(&self) -> String {
+        serde_json::to_string(&Marked { ticket: 1, of: self }).expect("a ticket has string keys only")
+    }
+
+    /// From a message's body, if it is a ticket.
+    pub fn parse(body: &str) -> Option<Self> {
+        serde_json::from_str::<Marked<Self>>(body).ok().map(|marked| marked.of)
+    }
+
+    /// The message group that it travels in: the tenant, and a hash, so that two tickets do not wait for each other.
+    pub fn group(&self) -> String {
+        let hash = self.aggregate.to_string().bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31) ^ u32::from(byte));
+        format!("{}#t{:x}", self.aggregate.tenant, hash)
+    }
+
+    /// One ticket per parking: the same one sent twice is one message.
+    pub fn deduplication_id(&self) -> String {
+        format!("{}-{}", self.event_id, self.rev)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Marked<T> {
+    ticket: u8,
+    #[serde(flatten)]
+    of: T,
+}
+
+/// An event that an operator passed over; written with the cursor that passes it, and never removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// Its place.
+    pub seq: Seq,
+    /// The event.
+    pub event_id: EventId,
+    /// Its type.
+    pub event_type: EventType,
+    /// Who ordered it.
+    pub who: String,
+    /// Why.
+    pub why: String,
+    /// When it was carried out.
+    pub at: Timestamp,
+}
+
+mod as_text {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::{AggregateKey, InvalidId};
+
+    pub(super) fn serialize<S: Serializer>(key: &AggregateKey, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(key)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<AggregateKey, D::Error> {
+        let text = String::deserialize(from)?;
+        text.parse().map_err(|error: InvalidId| serde::de::Error::custom(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::envelope::tests::envelope;
+
+    #[test]
+    fn a_wake_round_trips_and_reads_as_what_it_is() {
+        let aggregate: AggregateKey = "acme#order#o-1".parse().unwrap();
+        let plain = Wake::advance(aggregate.clone());
+        assert_eq!(plain.to_body(), r#"{"aggregate":"acme#order#o-1","verb":"advance"}"#);
+        let order = Instruction { rev: Rev(4), who: "ann".into(), why: "fixed".into() };
+        for verb in [Verb::Retry(order.clone()), Verb::Skip(order)] {
+            let wake = Wake { aggregate: aggregate.clone(), verb };
+            assert_eq!(Wake::parse(&wake.to_body()).unwrap(), wake);
+        }
+        assert!(Wake::parse(r#"{"aggregate":"acme#order","verb":"advance"}"#).is_err());
+    }
+
+    #[test]
+    fn a_ticket_is_told_from_an_envelope() {
+        let event = envelope(3, &[]);
+        let ticket = Ticket {
+            consumer: "inventory".parse().unwrap(),
+            aggregate: event.aggregate(),
+            rev: Rev(7),
+            event_id: event.event_id,
+            event_type: event.event_type.clone(),
+            seq: event.seq,
+            class: "rejected".into(),
+            message: "unknown sku".into(),
+            attempts: 2,
+            since: event.occurred_at,
+            parked_at: event.occurred_at,
+            producer: event.producer.clone(),
+        };
+        assert_eq!(Ticket::parse(&ticket.to_body()), Some(ticket.clone()));
+        assert!(Ticket::parse(&event.to_body()).is_none());
+        assert!(crate::Envelope::parse(&ticket.to_body()).is_err());
+        assert!(ticket.group().starts_with(&format!("{}#t", event.tenant_id)));
+    }
+}
