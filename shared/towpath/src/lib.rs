@@ -11,6 +11,7 @@
 //! | what a message carries | [`Envelope`] |
 //! | the machines | [`batch`], [`command`], [`relay`] |
 
+mod apply;
 pub mod audit;
 pub mod batch;
 pub mod command;
@@ -18,11 +19,15 @@ pub mod commit;
 mod consumer;
 mod context;
 mod cursor;
+mod delivery;
 mod envelope;
 mod event;
 mod failure;
+mod group;
 mod ids;
+mod journal;
 pub mod limits;
+pub mod panics;
 #[cfg(feature = "planted")]
 pub mod planted;
 pub mod ports;
