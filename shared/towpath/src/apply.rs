@@ -11,12 +11,14 @@ use crate::group::{Group, Overlay};
 use crate::panics::caught;
 use crate::ports::{CommitError, CursorKey, Position, Write};
 use crate::tx::TxError;
-use crate::{AggregateKey, CausationId, Consumer, Context, Counts, Cursor, Envelope, Failure};
+use crate::{AggregateKey, CausationId, Consumer, ConsumerName, Context, Counts, Cursor, Envelope, Failure};
 
 /// A consumer at work: its handlers and its world.
 #[derive(Clone, Copy)]
 pub(crate) struct Worker<'a> {
     pub(crate) consumer: &'a Consumer,
+    /// Whose cursors are moved: the consumer's own, or those of a replay.
+    pub(crate) cursors: &'a ConsumerName,
     pub(crate) ports: ConsumerPorts<'a>,
 }
 
@@ -29,6 +31,10 @@ pub(crate) struct Applied {
 }
 
 impl<'a> Worker<'a> {
+    pub(crate) fn new(consumer: &'a Consumer, ports: ConsumerPorts<'a>) -> Self {
+        Self { consumer, cursors: consumer.name(), ports }
+    }
+
     /// Runs the handler of `envelope` on what `overlay` adds to the store. `before` is where the consumer is.
     pub(crate) async fn apply(
         &self,
@@ -74,7 +80,7 @@ impl<'a> Worker<'a> {
     }
 
     pub(crate) fn key(&self, aggregate: AggregateKey) -> CursorKey {
-        CursorKey { aggregate, consumer: self.consumer.name().clone() }
+        CursorKey { aggregate, consumer: self.cursors.clone() }
     }
 
     /// The cursor of an aggregate of which nothing was handled.
@@ -102,6 +108,14 @@ impl<'a> Worker<'a> {
             era: self.ports.era,
             now: self.ports.host.now(),
         }
+    }
+}
+
+impl Applied {
+    /// Does it write anything besides rows of read models and the cursor?
+    pub(crate) fn is_more_than_views(&self) -> bool {
+        let harmless = |write: &Write| matches!(write, Write::Put { .. } | Write::Remove { .. } | Write::Cursor { .. });
+        !self.writes.iter().all(harmless)
     }
 }
 

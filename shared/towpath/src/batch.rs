@@ -67,7 +67,7 @@ enum Body {
 
 /// Handles one batch. It never fails as a whole: what could not be done is in the report.
 pub async fn handle_batch(consumer: &Consumer, ports: ConsumerPorts<'_>, messages: &[Message]) -> BatchReport {
-    let worker = Worker { consumer, ports };
+    let worker = Worker::new(consumer, ports);
     let mut counts = Counts { received: messages.len() as u64, ..Counts::default() };
     let mut failed = BTreeSet::new();
     let mut works: BTreeMap<AggregateKey, Work> = BTreeMap::new();

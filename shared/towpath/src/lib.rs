@@ -32,6 +32,7 @@ pub mod panics;
 pub mod planted;
 pub mod ports;
 pub mod relay;
+mod replay;
 mod report;
 mod signal;
 mod start;
@@ -51,7 +52,7 @@ pub use ids::{
     InvalidId, Producer, Rev, Seq, TenantId, Traceparent,
 };
 pub use report::{Counts, Failed, Then};
-pub use signal::{Instruction, Skipped, Ticket, Verb, Wake};
+pub use signal::{Instruction, Replay, Skipped, Ticket, Verb, Wake};
 pub use start::Start;
 pub use time::{InvalidTimestamp, Timestamp};
 pub use tx::{Command, Place, Tx, TxError};

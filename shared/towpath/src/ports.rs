@@ -213,6 +213,9 @@ pub trait Store {
         limit: usize,
     ) -> Answer<'a, Vec<JournalRow>>;
 
+    /// Reads which events of an aggregate a consumer passed over on record.
+    fn skipped<'a>(&'a self, key: &'a CursorKey) -> Answer<'a, Vec<Seq>>;
+
     /// Reads one read model's partition in the order of its sort keys, as JSON.
     fn view<'a>(&'a self, tenant: &'a TenantId, view: &'a str, partition: &'a str) -> Answer<'a, Vec<String>>;
 

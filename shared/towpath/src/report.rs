@@ -58,6 +58,8 @@ pub enum Then {
     HandedOver,
     /// It waits for an operator.
     Parked,
+    /// A replay of it ends here.
+    GivenUp,
     /// The message is kept whole in the dead-letter queue.
     Kept,
 }

@@ -14,6 +14,7 @@ use crate::commit::Commit;
 use crate::cursor::Status;
 use crate::journal::{Gone, Walk};
 use crate::ports::{CommitError, Consistency, Position, Unavailable};
+use crate::replay::replay_aggregate;
 use crate::trouble::{BACKLOG, LADDER, Trouble};
 use crate::{Consumer, Counts, Cursor, Envelope, Failed, Failure, Instruction, Seq, Then, Verb, Wake};
 
@@ -44,8 +45,11 @@ pub enum Outcome {
 
 /// Handles one wake; `receives` is how often it was delivered, this time included.
 pub async fn handle_wake(consumer: &Consumer, ports: ConsumerPorts<'_>, wake: &Wake, receives: u32) -> WakeReport {
+    if let Verb::Replay(replay) = &wake.verb {
+        return replay_aggregate(consumer, ports, &wake.aggregate, replay, receives).await;
+    }
     let mut advance = Advance {
-        worker: Worker { consumer, ports },
+        worker: Worker::new(consumer, ports),
         wake,
         counts: Counts { received: 1, ..Counts::default() },
         // Before this delivery something may have killed the process: no slices, and count before running.
