@@ -46,7 +46,7 @@ impl AwsStore {
         self.get_progress(&nothing).await.map(|_| ())
     }
 
-    async fn get_progress(&self, key: &RowKey) -> Result<Option<Item>, Unavailable> {
+    pub(crate) async fn get_progress(&self, key: &RowKey) -> Result<Option<Item>, Unavailable> {
         let got = self
             .dynamodb
             .get_item()
@@ -59,7 +59,7 @@ impl AwsStore {
         Ok(got.item)
     }
 
-    fn home(&self, home: CursorHome) -> &str {
+    pub(crate) fn home(&self, home: CursorHome) -> &str {
         match home {
             CursorHome::Progress => &self.tables.progress,
             CursorHome::Views => &self.tables.views,
