@@ -90,7 +90,7 @@ pub async fn tick(ports: AuditPorts<'_>, options: AuditOptions) -> Result<AuditR
     let mut audit = Audit { ports, options, report: AuditReport::default(), woken: BTreeSet::new(), patience: vec![] };
     for consumer in &consumers {
         audit.report.consumers.insert(consumer.name.clone(), Found::default());
-        let behind = ports.ledger.backlog(&consumer.name).await? > 0;
+        let behind = ports.wakes.backlog(&consumer.name).await? > 0;
         let patience = if behind { options.grace_behind_backlog } else { options.grace };
         audit.patience.push((consumer.clone(), patience));
     }
