@@ -1,0 +1,54 @@
+//! The auditor as a Lambda function: a rule wakes it every minute, with an event that says nothing.
+//! Must not know: what it compares.
+
+use std::collections::BTreeMap;
+
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde_json::Value;
+use towpath::audit::{AuditPorts, tick};
+use towpath::ports::{Host, Unavailable};
+
+use crate::lambda::{Exit, Problem, host, invocation_failed, plant, run};
+use crate::{AwsStore, LambdaHost, WakeQueues, clients, config, telemetry};
+
+/// Runs the auditor: `fn main() -> Exit { run_auditor() }`.
+pub fn run_auditor() -> Exit {
+    run(async {
+        let config = config::common(config::process_environment)?;
+        let metrics = telemetry::start(&config.stage, &config.log_level, &[]);
+        plant();
+        let sdk = clients::load().await;
+        let function = Function {
+            store: AwsStore::new(aws_sdk_dynamodb::Client::new(&sdk), config.tables, config.outbox_retention_days),
+            sqs: aws_sdk_sqs::Client::new(&sdk),
+        };
+        function.store.warm().await?;
+        let function = &function;
+        lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
+            let done = function.tick(&host(&event.context)).await;
+            // Not after a failure: what was measured a minute ago must not be published as new.
+            done.map(|()| telemetry::flush(metrics)).map_err(|error| invocation_failed("NotAudited", error))
+        }))
+        .await
+        .map_err(|error| -> Problem { error })
+    })
+}
+
+struct Function {
+    store: AwsStore,
+    sqs: aws_sdk_sqs::Client,
+}
+
+impl Function {
+    /// Its queues are looked up each time: a consumer may have been deployed since the last one.
+    async fn tick(&self, host: &LambdaHost) -> Result<(), Unavailable> {
+        let registrations = self.store.registered().await?;
+        let urls: BTreeMap<_, _> =
+            registrations.into_iter().filter_map(|it| Some((it.consumer.name, it.wake_queue_url?))).collect();
+        let wakes = WakeQueues::new(self.sqs.clone(), urls);
+        let ports = AuditPorts { ledger: &self.store, store: &self.store, wakes: &wakes, host };
+        let report = tick(ports).await?;
+        telemetry::measure_audit(&report, host.now());
+        Ok(())
+    }
+}
