@@ -67,11 +67,16 @@ pub(crate) fn environments(stack: &Stack) -> Findings {
         };
         findings.extend(read.err().map(|problems| format!("{}: {problems}", function.place)));
     }
-    for Consumed { queue, function, .. } in stack.consumed().filter(|consumed| consumed.queue.is_fifo()) {
-        let told = stack.follow(&function.property("Environment")["Variables"]["TOWPATH_DEAD_LETTER_QUEUE_URL"]);
-        let own = stack.follow(&queue.property("RedrivePolicy")["deadLetterTargetArn"]);
+    for Consumed { queue, function, .. } in stack.consumed() {
+        let told = |name: &str| stack.follow(&function.property("Environment")["Variables"][name]);
+        let (what, told, own) = if queue.is_fifo() {
+            let own = stack.follow(&queue.property("RedrivePolicy")["deadLetterTargetArn"]);
+            ("dead-letter queue", told("TOWPATH_DEAD_LETTER_QUEUE_URL"), own)
+        } else {
+            ("wake queue", told("TOWPATH_WAKE_QUEUE_URL"), Some(queue))
+        };
         if told.map(|queue| &queue.place) != own.map(|queue| &queue.place) {
-            findings.push(format!("{}: its dead-letter queue is not that of {}", function.place, queue.place));
+            findings.push(format!("{}: its {what} is not that of {}", function.place, queue.place));
         }
     }
     findings
