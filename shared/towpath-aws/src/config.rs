@@ -38,6 +38,8 @@ pub struct ConsumerConfig {
     pub common: Common,
     /// Keeps what could not be handled.
     pub dead_letter_queue_url: String,
+    /// Holds its first deliveries.
+    pub queue_url: String,
     /// Brings back the aggregates that must be looked at again.
     pub wake_queue_url: String,
 }
@@ -75,6 +77,7 @@ pub fn consumer(lookup: impl Fn(&str) -> Option<String>) -> Result<ConsumerConfi
     let config = ConsumerConfig {
         common: env.common(),
         dead_letter_queue_url: env.text("TOWPATH_DEAD_LETTER_QUEUE_URL"),
+        queue_url: env.text("TOWPATH_QUEUE_URL"),
         wake_queue_url: env.text("TOWPATH_WAKE_QUEUE_URL"),
     };
     env.finish(config)

@@ -21,6 +21,6 @@ pub use clients::load as load_sdk_config;
 pub use host::LambdaHost;
 pub use lambda::http;
 pub use lambda::{Exit, run_auditor, run_consumer, run_relay};
-pub use queues::{DeadLetterQueue, WakeQueues};
+pub use queues::{DeadLetterQueue, QueueUrls, WakeQueues};
 pub use store::AwsStore;
 pub use topics::{SnsTopics, TopicArns};

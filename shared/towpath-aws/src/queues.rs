@@ -83,19 +83,28 @@ impl DeadLetters for DeadLetterQueue {
 #[derive(Debug, Clone)]
 pub struct WakeQueues {
     sqs: Client,
-    urls: BTreeMap<ConsumerName, String>,
+    urls: BTreeMap<ConsumerName, QueueUrls>,
+}
+
+/// Where a consumer's two ways in are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueUrls {
+    /// The FIFO queue of first deliveries.
+    pub queue: String,
+    /// The standard queue of wakes.
+    pub wake: String,
 }
 
 impl WakeQueues {
     /// Sends wakes to the standard queues at these URLs.
-    pub fn new(sqs: Client, urls: BTreeMap<ConsumerName, String>) -> Self {
+    pub fn new(sqs: Client, urls: BTreeMap<ConsumerName, QueueUrls>) -> Self {
         Self { sqs, urls }
     }
 
     /// Opens the connection before it is needed.
     pub async fn warm(&self) -> Result<(), Unavailable> {
-        for url in self.urls.values() {
-            warm(&self.sqs, url).await?;
+        for urls in self.urls.values() {
+            warm(&self.sqs, &urls.wake).await?;
         }
         Ok(())
     }
@@ -104,7 +113,7 @@ impl WakeQueues {
     async fn send(&self, to: &ConsumerName, wake: &Wake) -> Result<(), Unavailable> {
         self.sqs
             .send_message()
-            .queue_url(self.url(to)?)
+            .queue_url(&self.urls(to)?.wake)
             .message_body(wake.to_body())
             .message_group_id(wake.aggregate.tenant.as_str())
             .send()
@@ -118,7 +127,7 @@ impl WakeQueues {
         let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
         self.sqs
             .change_message_visibility()
-            .queue_url(self.url(of)?)
+            .queue_url(&self.urls(of)?.wake)
             .receipt_handle(receipt)
             .visibility_timeout(i32::try_from(seconds).unwrap_or(i32::MAX).min(LONGEST_HIDDEN_SECONDS))
             .send()
@@ -127,11 +136,19 @@ impl WakeQueues {
             .map_err(unavailable("ChangeMessageVisibility"))
     }
 
-    fn url(&self, of: &ConsumerName) -> Result<&str, Unavailable> {
-        let url = self.urls.get(of).map(String::as_str);
-        url.ok_or_else(|| Unavailable {
+    async fn count(&self, of: &ConsumerName) -> Result<u64, Unavailable> {
+        use QueueAttributeName::{ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible};
+        let names = [ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible];
+        let asked = self.sqs.get_queue_attributes().queue_url(&self.urls(of)?.queue);
+        let asked = asked.set_attribute_names(Some(names.to_vec())).send().await;
+        let found = asked.map_err(unavailable("GetQueueAttributes"))?.attributes.unwrap_or_default();
+        Ok(names.iter().filter_map(|name| found.get(name)?.parse::<u64>().ok()).sum())
+    }
+
+    fn urls(&self, of: &ConsumerName) -> Result<&QueueUrls, Unavailable> {
+        self.urls.get(of).ok_or_else(|| Unavailable {
             call: "finding a wake queue",
-            why: format!("the wake queue of {of} is not known"),
+            why: format!("the queues of {of} are not known"),
         })
     }
 }
@@ -139,6 +156,10 @@ impl WakeQueues {
 impl Wakes for WakeQueues {
     fn wake<'a>(&'a self, to: &'a ConsumerName, wake: &'a Wake) -> Answer<'a, ()> {
         Box::pin(self.send(to, wake))
+    }
+
+    fn backlog<'a>(&'a self, of: &'a ConsumerName) -> Answer<'a, u64> {
+        Box::pin(self.count(of))
     }
 }
 

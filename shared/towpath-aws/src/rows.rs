@@ -11,7 +11,7 @@ use towpath::{
     Place, Prior, Producer, Seq, TenantId, Timestamp, Traceparent, Visibility,
 };
 
-pub(crate) use cursor::{BY_DUE, CursorItem, DUE_SHARDS, DueItem, Signature, SkipItem, cursor_key, skip_key};
+pub(crate) use cursor::{BY_DUE, CursorItem, DUE_SHARDS, DueItem, Signature, SkipItem, cursor_key, skip_key, skips_of};
 pub(crate) use registry::{AuditItem, REGISTRY, RegistryItem, audit_key};
 
 /// Partitions of one hour of the time index. It may grow, never shrink: readers look at all of them.

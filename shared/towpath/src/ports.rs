@@ -213,6 +213,9 @@ pub trait Store {
         limit: usize,
     ) -> Answer<'a, Vec<JournalRow>>;
 
+    /// Reads which events of an aggregate a consumer passed over on record.
+    fn skipped<'a>(&'a self, key: &'a CursorKey) -> Answer<'a, Vec<Skipped>>;
+
     /// Reads one read model's partition in the order of its sort keys, as JSON.
     fn view<'a>(&'a self, tenant: &'a TenantId, view: &'a str, partition: &'a str) -> Answer<'a, Vec<String>>;
 
@@ -243,10 +246,12 @@ pub trait DeadLetters {
     fn ticket<'a>(&'a self, ticket: &'a Ticket) -> Answer<'a, ()>;
 }
 
-/// The wake queues.
+/// The queues of consumers.
 pub trait Wakes {
     /// Sends a wake to a consumer. Sent twice is as good as once.
     fn wake<'a>(&'a self, to: &'a ConsumerName, wake: &'a Wake) -> Answer<'a, ()>;
+    /// About how many first deliveries wait in a consumer's queue, those in flight included.
+    fn backlog<'a>(&'a self, of: &'a ConsumerName) -> Answer<'a, u64>;
 }
 
 /// A consumer as the registry knows it.
@@ -284,8 +289,6 @@ pub struct AuditState {
     pub audited_until: Timestamp,
     /// Where the sweep of the whole journal is; `None` at its beginning.
     pub sweep: Option<String>,
-    /// Pages of the sweep since its beginning.
-    pub sweep_began: Timestamp,
     /// When the last whole sweep ended.
     pub swept: Option<Timestamp>,
 }

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
-use towpath::audit::{AuditPorts, tick};
+use towpath::ConsumerName;
+use towpath::audit::{AuditOptions, AuditPorts, tick};
 use towpath::ports::{Host, Unavailable};
 
 use crate::lambda::{Exit, Problem, host, invocation_failed, plant, run};
-use crate::{AwsStore, LambdaHost, WakeQueues, clients, config, telemetry};
+use crate::registry::Registration;
+use crate::{AwsStore, LambdaHost, QueueUrls, WakeQueues, clients, config, telemetry};
 
 /// Runs the auditor: `fn main() -> Exit { run_auditor() }`.
 pub fn run_auditor() -> Exit {
@@ -43,12 +45,16 @@ impl Function {
     /// Its queues are looked up each time: a consumer may have been deployed since the last one.
     async fn tick(&self, host: &LambdaHost) -> Result<(), Unavailable> {
         let registrations = self.store.registered().await?;
-        let urls: BTreeMap<_, _> =
-            registrations.into_iter().filter_map(|it| Some((it.consumer.name, it.wake_queue_url?))).collect();
+        let urls: BTreeMap<_, _> = registrations.into_iter().filter_map(urls).collect();
         let wakes = WakeQueues::new(self.sqs.clone(), urls);
         let ports = AuditPorts { ledger: &self.store, store: &self.store, wakes: &wakes, host };
-        let report = tick(ports).await?;
+        let report = tick(ports, AuditOptions::default()).await?;
         telemetry::measure_audit(&report, host.now());
         Ok(())
     }
+}
+
+fn urls(registration: Registration) -> Option<(ConsumerName, QueueUrls)> {
+    let urls = QueueUrls { queue: registration.queue_url?, wake: registration.wake_queue_url? };
+    Some((registration.consumer.name, urls))
 }

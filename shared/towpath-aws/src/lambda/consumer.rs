@@ -11,7 +11,7 @@ use towpath::wake::{Outcome, handle_wake};
 use towpath::{Consumer, Counts, Era, Failed, Failure, Producer, Then, Wake};
 
 use crate::lambda::{Exit, Problem, host, invocation_failed, plant, producer, run};
-use crate::queues::WakeQueues;
+use crate::queues::{QueueUrls, WakeQueues};
 use crate::registry::Registration;
 use crate::{AwsStore, DeadLetterQueue, clients, config, telemetry};
 
@@ -24,6 +24,7 @@ pub fn run_consumer(consumer: Consumer, version: &str) -> Exit {
         plant();
         let sdk = clients::load().await;
         let sqs = aws_sdk_sqs::Client::new(&sdk);
+        let urls = QueueUrls { queue: config.queue_url.clone(), wake: config.wake_queue_url.clone() };
         let function = Function {
             producer: producer(consumer.name().as_str(), version)?,
             store: AwsStore::new(
@@ -32,11 +33,12 @@ pub fn run_consumer(consumer: Consumer, version: &str) -> Exit {
                 common.outbox_retention_days,
             ),
             dead_letters: DeadLetterQueue::new(sqs.clone(), config.dead_letter_queue_url.clone()),
-            wakes: WakeQueues::new(sqs, [(consumer.name().clone(), config.wake_queue_url.clone())].into()),
+            wakes: WakeQueues::new(sqs, [(consumer.name().clone(), urls)].into()),
             consumer,
         };
         let registration = Registration {
             consumer: function.consumer.registration(),
+            queue_url: Some(config.queue_url),
             wake_queue_url: Some(config.wake_queue_url),
             dead_letter_queue_url: Some(config.dead_letter_queue_url),
         };

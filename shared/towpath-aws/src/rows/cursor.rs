@@ -175,6 +175,12 @@ impl SkipItem {
             at: skipped.at,
         }
     }
+
+    pub(crate) fn into_skipped(self) -> Result<Skipped, UnreadableRow> {
+        check_format(self.format)?;
+        let (seq, event_id, event_type) = (self.seq, self.event_id, self.event_type);
+        Ok(Skipped { seq, event_id, event_type, who: self.who, why: self.why, at: self.at })
+    }
 }
 
 /// Where a consumer's cursor for an aggregate lies: everything begins with the tenant.
@@ -188,8 +194,13 @@ pub(crate) fn cursor_key(home: CursorHome, key: &CursorKey) -> RowKey {
 
 /// Where it is on record that an event was passed over. `~` begins no consumer's name.
 pub(crate) fn skip_key(key: &CursorKey, seq: Seq) -> RowKey {
-    let sort = format!("~skip#{}#{:020}", key.consumer, seq.0);
+    let sort = format!("{}{:020}", skips_of(key), seq.0);
     RowKey { partition: ("pk", key.aggregate.to_string()), sort: ("sk", sort) }
+}
+
+/// How the sort keys of all events begin that a consumer passed over.
+pub(crate) fn skips_of(key: &CursorKey) -> String {
+    format!("~skip#{}#", key.consumer)
 }
 
 #[cfg(test)]

@@ -26,6 +26,8 @@ pub(crate) struct RegistryItem {
     pub(crate) storage: HomeName,
     pub(crate) generation: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) queue_url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) wake_queue_url: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) dead_letter_queue_url: Option<String>,
@@ -64,7 +66,6 @@ pub(crate) struct AuditItem {
     audited_until: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sweep: Option<String>,
-    sweep_began: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     swept: Option<Timestamp>,
 }
@@ -76,20 +77,13 @@ impl AuditItem {
             rev: state.rev,
             audited_until: state.audited_until,
             sweep: state.sweep.clone(),
-            sweep_began: state.sweep_began,
             swept: state.swept,
         }
     }
 
     pub(crate) fn into_state(self) -> Result<AuditState, UnreadableRow> {
         check_format(self.format)?;
-        Ok(AuditState {
-            rev: self.rev,
-            audited_until: self.audited_until,
-            sweep: self.sweep,
-            sweep_began: self.sweep_began,
-            swept: self.swept,
-        })
+        Ok(AuditState { rev: self.rev, audited_until: self.audited_until, sweep: self.sweep, swept: self.swept })
     }
 }
 
@@ -116,6 +110,7 @@ mod tests {
             starts: [(placed, Start::Beginning)].into(),
             storage: HomeName::Progress,
             generation: 1,
+            queue_url: None,
             wake_queue_url: Some("https://sqs/wake".into()),
             dead_letter_queue_url: None,
         };
@@ -129,8 +124,7 @@ mod tests {
     #[test]
     fn the_auditors_place_round_trips() {
         let at = Timestamp::from_millis(5);
-        let state =
-            AuditState { rev: Rev(3), audited_until: at, sweep: Some("{}".into()), sweep_began: at, swept: Some(at) };
+        let state = AuditState { rev: Rev(3), audited_until: at, sweep: Some("{}".into()), swept: Some(at) };
         let row: Item = to_item(AuditItem::new(&state)).unwrap();
         assert_eq!(from_item::<AuditItem>(row).unwrap().into_state().unwrap(), state);
     }
