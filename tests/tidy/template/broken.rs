@@ -37,6 +37,7 @@ fn code() -> Vec<Break> {
     ]);
     let rule = "the environment is complete";
     let own = "/Resources/InventoryFunction/Properties/Environment/Variables/TOWPATH_DEAD_LETTER_QUEUE_URL";
+    let queue = "/Resources/InventoryFunction/Properties/Environment/Variables/TOWPATH_QUEUE_URL";
     let wakes = "/Resources/InventoryFunction/Properties/Environment/Variables/TOWPATH_WAKE_QUEUE_URL";
     let neighbours = |queue: &str| json!({ "Fn::GetAtt": ["CrmTimelineConsumer", format!("Outputs.{queue}Url")] });
     let lanes = "/Resources/RelayFunction/Properties/Environment/Variables/TOWPATH_LANES";
@@ -44,6 +45,8 @@ fn code() -> Vec<Break> {
     breaks.extend([
         (rule, ROOT, own, Value::Null),
         (rule, ROOT, own, neighbours("DeadLetterQueue")),
+        (rule, ROOT, queue, Value::Null),
+        (rule, ROOT, queue, neighbours("Queue")),
         (rule, ROOT, wakes, Value::Null),
         (rule, ROOT, wakes, neighbours("WakeQueue")),
         (rule, ROOT, lanes, Value::Null),

@@ -68,15 +68,17 @@ pub(crate) fn environments(stack: &Stack) -> Findings {
         findings.extend(read.err().map(|problems| format!("{}: {problems}", function.place)));
     }
     for Consumed { queue, function, .. } in stack.consumed() {
-        let told = |name: &str| stack.follow(&function.property("Environment")["Variables"][name]);
-        let (what, told, own) = if queue.is_fifo() {
-            let own = stack.follow(&queue.property("RedrivePolicy")["deadLetterTargetArn"]);
-            ("dead-letter queue", told("TOWPATH_DEAD_LETTER_QUEUE_URL"), own)
+        let dead_letters = stack.follow(&queue.property("RedrivePolicy")["deadLetterTargetArn"]);
+        let demands = if queue.is_fifo() {
+            vec![("TOWPATH_QUEUE_URL", Some(queue)), ("TOWPATH_DEAD_LETTER_QUEUE_URL", dead_letters)]
         } else {
-            ("wake queue", told("TOWPATH_WAKE_QUEUE_URL"), Some(queue))
+            vec![("TOWPATH_WAKE_QUEUE_URL", Some(queue))]
         };
-        if told.map(|queue| &queue.place) != own.map(|queue| &queue.place) {
-            findings.push(format!("{}: its {what} is not that of {}", function.place, queue.place));
+        for (name, own) in demands {
+            let told = stack.follow(&function.property("Environment")["Variables"][name]);
+            if told.map(|queue| &queue.place) != own.map(|queue| &queue.place) {
+                findings.push(format!("{}: {name} is not what belongs to {}", function.place, queue.place));
+            }
         }
     }
     findings

@@ -24,7 +24,7 @@ pub(crate) type Problem = Box<dyn std::error::Error>;
 
 /// Runs a function until Lambda stops it. An init that fails says why, once, and exits with 1.
 pub(crate) fn run(function: impl Future<Output = Result<(), Problem>>) -> Exit {
-    // PANICS: `towpath::panics::record();` goes here, once the core has it, so that every function remembers where.
+    towpath::panics::record();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
