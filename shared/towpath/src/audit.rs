@@ -152,20 +152,22 @@ impl Audit<'_> {
         }
         let since = state.audited_until.minus(self.options.overlap);
         let until = end.min(state.audited_until.plus(self.options.window));
+        if since >= until {
+            return Ok(());
+        }
         let mut after: Option<String> = None;
-        while since < until {
+        loop {
             let (rows, more) = self.ports.ledger.committed(since, until, after.as_deref()).await?;
             self.compare(&rows).await?;
             if more.is_none() {
                 state.audited_until = until.max(state.audited_until);
-                break;
+                return Ok(());
             }
             if self.ports.host.remaining() < MARGIN {
-                break; // the next tick begins this window again
+                return Ok(()); // the next tick begins this window again
             }
             after = more;
         }
-        Ok(())
     }
 
     async fn sweep(&mut self, state: &mut AuditState) -> Result<(), Unavailable> {
