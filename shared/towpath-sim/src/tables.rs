@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use towpath::ports::{CommitError, CursorHome, CursorKey, JournalRow, KeptAnswer, Position, Stored, Write};
+use towpath::ports::{CommitError, CursorHome, CursorKey, Head, JournalRow, KeptAnswer, Position, Stored, Write};
 use towpath::{AggregateKey, ConsumerName, Place, Seq, Skipped, TenantId, Ticket, Wake};
 
 /// What the four tables hold.
@@ -46,6 +46,28 @@ impl Tables {
             CursorHome::Progress => &self.progress,
             CursorHome::Views => &self.summaries,
         }
+    }
+
+    /// The head of an aggregate, from its last row.
+    pub(crate) fn head(&self, key: &AggregateKey) -> Option<Head> {
+        let (_, row) = self.outbox.range((key.clone(), Seq::ZERO)..=(key.clone(), Seq(u64::MAX))).next_back()?;
+        let envelope = &row.envelope;
+        let mut prior = envelope.prior.clone();
+        prior.note(envelope.event_type.clone(), envelope.seq);
+        Some(Head { seq: envelope.seq, prior, era: envelope.era, occurred_at: envelope.occurred_at })
+    }
+
+    /// Rows of an aggregate after `after`, up to and with `through`.
+    pub(crate) fn journal(&self, key: &AggregateKey, after: Seq, through: Seq) -> impl Iterator<Item = &JournalRow> {
+        let rows = (after < through).then(|| self.outbox.range((key.clone(), after.next())..=(key.clone(), through)));
+        rows.into_iter().flatten().map(|(_, row)| row)
+    }
+
+    /// One partition of a read model, in the order of its sort keys.
+    pub(crate) fn view(&self, tenant: &TenantId, view: &str, partition: &str) -> Vec<String> {
+        let of = |place: &Place| place.view == view && place.partition == partition;
+        let rows = self.views.iter().filter(|((owner, place), _)| owner == tenant && of(place));
+        rows.map(|(_, state)| state.clone()).collect()
     }
 
     fn holds(&self, write: &Write) -> bool {

@@ -17,7 +17,7 @@ use towpath::{AggregateKey, ConsumerName, IdempotencyKey, Seq, TenantId, Ticket,
 use crate::Tables;
 
 /// What goes wrong with one call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     /// The process dies before the call is made.
     CrashBefore,
@@ -146,13 +146,7 @@ impl Store for World {
 
     fn head<'a>(&'a self, key: &'a AggregateKey) -> Answer<'a, Option<Head>> {
         let key = key.clone();
-        self.read(move |tables| {
-            let (_, row) = tables.outbox.range((key.clone(), Seq::ZERO)..=(key.clone(), Seq(u64::MAX))).next_back()?;
-            let envelope = &row.envelope;
-            let mut prior = envelope.prior.clone();
-            prior.note(envelope.event_type.clone(), envelope.seq);
-            Some(Head { seq: envelope.seq, prior, era: envelope.era, occurred_at: envelope.occurred_at })
-        })
+        self.read(move |tables| tables.head(&key))
     }
 
     fn journal<'a>(
@@ -163,19 +157,12 @@ impl Store for World {
         limit: usize,
     ) -> Answer<'a, Vec<JournalRow>> {
         let key = key.clone();
-        self.read(move |tables| {
-            let rows = tables.outbox.range((key.clone(), after.next())..=(key.clone(), through));
-            rows.take(limit).map(|(_, row)| row.clone()).collect()
-        })
+        self.read(move |tables| tables.journal(&key, after, through).take(limit).cloned().collect())
     }
 
     fn view<'a>(&'a self, tenant: &'a TenantId, view: &'a str, partition: &'a str) -> Answer<'a, Vec<String>> {
         let (tenant, view, partition) = (tenant.clone(), view.to_owned(), partition.to_owned());
-        self.read(move |tables| {
-            let of = |place: &towpath::Place| place.view == view && place.partition == partition;
-            let rows = tables.views.iter().filter(|((owner, place), _)| *owner == tenant && of(place));
-            rows.map(|(_, state)| state.clone()).collect()
-        })
+        self.read(move |tables| tables.view(&tenant, &view, &partition))
     }
 
     fn kept_answer<'a>(&'a self, tenant: &'a TenantId, key: &'a IdempotencyKey) -> Answer<'a, Option<KeptAnswer>> {
