@@ -60,21 +60,26 @@ test: build lint ## lint, then every test
 
 build: ## the functions and the CLI for this machine
 	@$(MAKE) --no-print-directory -j3 crates venvs
-	$(LOCAL) sam build --parameter-overrides Architecture=$(HOST_ARCHITECTURE) > .aws-sam/build.log 2>&1 || { cat .aws-sam/build.log; exit 1; }
+	@echo "packing the functions (sam build)"
+	@$(LOCAL) sam build --parameter-overrides Architecture=$(HOST_ARCHITECTURE) > .aws-sam/build.log 2>&1 || { cat .aws-sam/build.log; exit 1; }
 
 crates:
 	@mkdir -p .aws-sam
-	$(LOCAL) cargo build --release --workspace --bins
+	@echo "building with cargo (the first time: every dependency)"
+	@$(LOCAL) cargo build --release --workspace --bins
 
 venvs: $(TOOLS)/made .venv/emulator/made
+	@: # a recipe, or make says that there is nothing to be done
 
 .venv/%/made: tests/local/requirements-%.txt
-	python3 -m venv --clear .venv/$*
-	.venv/$*/bin/pip install --quiet --disable-pip-version-check -r $<
+	@echo "installing $< into .venv/$*"
+	@python3 -m venv --clear .venv/$*
+	@.venv/$*/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
 up: build ## the stack without traffic (NAME=mine, PORT=4566)
 	@$(PYTHON) tests/local/stack.py up --name $(NAME) --stage $(STAGE) --port $(PORT)
+	@$(PYTHON) tests/local/hints.py --name $(NAME)
 
 down: ## stop the emulator and everything it started
 	@$(PYTHON) tests/local/stack.py down --name $(NAME)
@@ -92,7 +97,7 @@ adopt: build ## do what README.md says to an adopter, literally, in copies
 	$(PYTHON) tests/adopt/adopt.py
 
 tidy: venvs ## only the rules of this repository: layers, words, templates
-	$(LOCAL) cargo test --release --workspace --test tidy
+	@$(LOCAL) cargo test --release --workspace --test tidy
 
 lint: venvs ## format, clippy, and the template as written and as expanded
 	cargo fmt --all --check

@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 from datetime import datetime
 
+import hints
 import rows
 from cloud import Stack, scan
 from driver import Driver
@@ -66,15 +67,10 @@ def milliseconds(begin: datetime, end: datetime) -> float:
 
 
 def what_next(stack: Stack, plan: Plan, order: Answer, out: Console) -> None:
-    """What a person can type now."""
-    header = f"-H 'x-tenant-id: {order.tenant}'"
-    name = "" if stack.name == "run" else f" NAME={stack.name}"
-    lines = [f"curl {header} '{stack.api}/orders/{order.answer['order_id']}'",
-             f"curl {header} '{stack.api}/customers/{plan.story.body['customer_id']}/timeline'",
-             f"make status{name}", f"make down{name}"]
-    out.print("\nWhat to type next", style="bold")
-    for line in lines:
-        out.print(f"  {line}", soft_wrap=True)
+    """What a person can type now: look at the order of the story, send commands, take it down."""
+    get = f"curl -sS -H 'x-tenant-id: {order.tenant}' \"$API"
+    looks = [f"{get}/orders/{order.answer['order_id']}\"", f"{get}/customers/{plan.story.body['customer_id']}/timeline\""]
+    hints.show([f"API='{stack.api}'", *looks, *hints.curls(), *hints.verbs(stack.name)], out)
 
 
 def first_seen(driver: Driver, tenant: str, order: Answer, customer: str) -> dict[str, float]:

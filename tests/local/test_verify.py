@@ -4,11 +4,14 @@ Works on a small world in memory. Must not need a stack. Run: python -m unittest
 """
 from __future__ import annotations
 
+import io
 import sys
 import unittest
 from dataclasses import replace
 from pathlib import Path
 from typing import Callable
+
+from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -249,10 +252,15 @@ class TheCheck(unittest.TestCase):
     def test_an_extra_timeline_entry(self) -> None:
         self.fails(cv.timelines_are_the_fold, lambda w: w.view_rows.append(replace(w.view_rows[0], row="x")))
 
-    def test_a_read_model_that_nobody_can_fold_is_named_as_not_judged(self) -> None:
+    def test_what_nobody_here_can_judge_is_named_as_not_checked(self) -> None:
         world = sound()
+        self.assertEqual([], cv.not_checked(world))
+        world.registry.append(Registered("shortages", frozenset({fold.REJECTED}), "progress"))
         world.view_rows.append(replace(world.view_rows[0], view="other"))
-        self.assertEqual(["other"], cv.not_judged(world))
+        self.assertEqual(["other", "shortages"], cv.not_checked(world))
+        out = Console(file=io.StringIO(), width=200)
+        verify.show([], world, out)
+        self.assertIn("not checked: shortages (", out.file.getvalue())
 
     def test_an_unexpected_status(self) -> None:
         self.fails(cv.answers_as_expected, lambda w: w.answers.append(Answer("order", "acme", 500, {}, (201,))))

@@ -68,8 +68,9 @@ def show(findings: list[Finding], world: World, out: Console) -> bool:
     out.print(lines)
     for finding in findings:
         show_faults(finding, out)
-    for view in check_views.not_judged(world):
-        out.print(f"not judged: the rows of {view}, which tests/local/fold.py does not know", style="yellow", soft_wrap=True)
+    for consumer in check_views.not_checked(world):
+        out.print(f"not checked: {consumer} (tests/local/fold.py says nothing of it: its cursors were looked at, its rows and "
+                  "queues were not)", style="yellow", soft_wrap=True)
     good = all(finding.good for finding in findings)
     compared = sum(finding.looked_at for finding in findings)
     verdict = "agrees" if good else "does NOT agree"

@@ -57,5 +57,6 @@ pub(crate) fn stdout(command: &mut Command) -> String {
 
 /// Fails with every finding on a line of its own.
 pub(crate) fn none(findings: &[String]) {
-    assert!(findings.is_empty(), "{} findings:\n  {}\n", findings.len(), findings.join("\n  "));
+    let plural = if findings.len() == 1 { "" } else { "s" };
+    assert!(findings.is_empty(), "{} finding{plural}:\n  {}\n", findings.len(), findings.join("\n  "));
 }

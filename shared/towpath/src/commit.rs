@@ -42,6 +42,10 @@ impl Commit {
     pub fn writes(&self) -> &[Write] {
         &self.writes
     }
+
+    pub(crate) fn into_writes(self) -> Vec<Write> {
+        self.writes
+    }
 }
 
 /// An item's size as stored, estimated from above: its texts, and an allowance for attribute names and numbers.
@@ -62,6 +66,11 @@ fn size_of(write: &Write) -> (String, usize) {
     };
     let bytes = bytes + item.len() + NAMES_AND_NUMBERS;
     (item, bytes)
+}
+
+/// An upper bound of what a write counts for in a transaction.
+pub(crate) fn bytes_of(write: &Write) -> usize {
+    size_of(write).1
 }
 
 /// What a handler read under guard: the head of each entity, `None` where there was none.

@@ -138,6 +138,12 @@ impl Consumer {
             && row.to.as_ref().is_none_or(|to| *to == self.name)
     }
 
+    /// Does it handle the type, but only from a later time on?
+    pub(crate) fn starts_after(&self, envelope: &Envelope) -> bool {
+        let handler = self.handlers.get(&envelope.event_type);
+        handler.is_some_and(|handler| !handler.start.includes(envelope.occurred_at))
+    }
+
     /// Of which set of handlers its cursors are.
     pub fn current_generation(&self) -> u32 {
         self.generation

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 
 use crate::commit::Reads;
 use crate::envelope::{EventId, place_of};
+use crate::group::Overlay;
 use crate::ports::{Host, Store, Stored, Unavailable};
 use crate::{AggregateId, AggregateKey, AggregateType, Entity, Failure, Seq, TenantId};
 
@@ -13,19 +14,32 @@ pub struct Context<'a> {
     store: &'a dyn Store,
     host: &'a dyn Host,
     tenant: &'a TenantId,
+    overlay: Option<&'a Overlay>,
     reads: RefCell<Reads>,
 }
 
 impl<'a> Context<'a> {
     pub(crate) fn new(store: &'a dyn Store, host: &'a dyn Host, tenant: &'a TenantId) -> Self {
-        Self { store, host, tenant, reads: RefCell::default() }
+        Self { store, host, tenant, overlay: None, reads: RefCell::default() }
+    }
+
+    /// A view that sees what is about to be committed as if it were.
+    pub(crate) fn on(self, overlay: &'a Overlay) -> Self {
+        Self { overlay: Some(overlay), ..self }
+    }
+
+    async fn stored(&self, key: &AggregateKey) -> Result<Option<Stored>, Unavailable> {
+        match self.overlay.and_then(|overlay| overlay.entity(key)) {
+            Some(stored) => Ok(Some(stored.clone())),
+            None => self.store.entity(key).await,
+        }
     }
 
     /// Reads an entity under guard: what the handler returns is committed only if the entity, or its absence, is
     /// still as it was read.
     pub async fn get<E: Entity>(&self, id: &AggregateId) -> Result<Option<E>, Failure> {
         let key = self.key::<E>(id)?;
-        let stored = self.store.entity(&key).await?;
+        let stored = self.stored(&key).await?;
         let entity = decode::<E>(stored.as_ref())?;
         self.reads.borrow_mut().insert(key, stored.map(|stored| stored.head));
         Ok(entity)
@@ -34,7 +48,7 @@ impl<'a> Context<'a> {
     /// Looks at an entity without guard, for what may be a moment old.
     pub async fn peek<E: Entity>(&self, id: &AggregateId) -> Result<Option<E>, Failure> {
         let key = self.key::<E>(id)?;
-        decode::<E>(self.store.entity(&key).await?.as_ref())
+        decode::<E>(self.stored(&key).await?.as_ref())
     }
 
     /// The version of an entity that was got before; `Seq::ZERO` when there was none.

@@ -41,23 +41,31 @@ pub trait Event: Serialize + DeserializeOwned + 'static {
     const TYPE: &'static str;
     /// Version of its schema, from 1.
     const VERSION: u32;
-    /// Who may see it.
+    /// Who may see it: the consumers of this pipeline, if it does not say otherwise.
     const VISIBILITY: Visibility = Visibility::Internal;
     /// Which aggregate of its type.
     fn aggregate_id(&self) -> AggregateId;
 }
 
 /// A row of a read model, found by partition and sort key within its tenant.
+///
+/// Both are made of the event, never of the time or an id of this attempt: an event that is handled again must name the
+/// same row. `#` may join several parts, as no id and no [`Timestamp`](crate::Timestamp) has one in it.
 pub trait View: Serialize + DeserializeOwned {
     /// The read model: `crm-timeline`.
     const NAME: &'static str;
     /// Rows of one partition are read together, in the order of their sort keys.
     fn partition(&self) -> String;
-    /// Place within the partition.
+    /// Place within the partition, not empty and unique there: a second row with the same place replaces the first.
+    /// The order is that of the text. A [`Timestamp`](crate::Timestamp) sorts by time, as it is always equally long; a
+    /// number does so only with leading zeros: `{:010}`.
     fn sort(&self) -> String;
 }
 
 /// A row of a read model that belongs to exactly one aggregate, and so can keep its cursor in itself.
+///
+/// Its version is the `seq` of the last event that was folded, so it stays behind the aggregate's version when some of
+/// the aggregate's events have no fold.
 pub trait Summary: Serialize + DeserializeOwned + 'static {
     /// The aggregate that it summarises.
     type Of: Aggregate;

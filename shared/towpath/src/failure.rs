@@ -35,6 +35,11 @@ impl Failure {
         Self::Reject(Reason { class: class.into(), message: message.to_string() })
     }
 
+    /// Is it that the store could not be asked? Then nothing is known of the event itself.
+    pub(crate) fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Retry(reason) if reason.class == std::any::type_name::<crate::ports::Unavailable>())
+    }
+
     /// What went wrong.
     pub fn reason(&self) -> &Reason {
         match self {

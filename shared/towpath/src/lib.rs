@@ -11,6 +11,7 @@
 //! | what a message carries | [`Envelope`] |
 //! | the machines | [`batch`], [`command`], [`relay`] |
 
+mod apply;
 pub mod audit;
 pub mod batch;
 pub mod command;
@@ -18,15 +19,20 @@ pub mod commit;
 mod consumer;
 mod context;
 mod cursor;
+mod delivery;
 mod envelope;
 mod event;
 mod failure;
+mod group;
 mod ids;
+mod journal;
 pub mod limits;
+pub mod panics;
 #[cfg(feature = "planted")]
 pub mod planted;
 pub mod ports;
 pub mod relay;
+mod replay;
 mod report;
 mod signal;
 mod start;
@@ -46,7 +52,7 @@ pub use ids::{
     InvalidId, Producer, Rev, Seq, TenantId, Traceparent,
 };
 pub use report::{Counts, Failed, Then};
-pub use signal::{Instruction, Skipped, Ticket, Verb, Wake};
+pub use signal::{Instruction, Replay, Skipped, Ticket, Verb, Wake};
 pub use start::Start;
 pub use time::{InvalidTimestamp, Timestamp};
 pub use tx::{Command, Place, Tx, TxError};

@@ -213,6 +213,9 @@ pub trait Store {
         limit: usize,
     ) -> Answer<'a, Vec<JournalRow>>;
 
+    /// Reads which events of an aggregate a consumer passed over on record.
+    fn skipped<'a>(&'a self, key: &'a CursorKey) -> Answer<'a, Vec<Seq>>;
+
     /// Reads one read model's partition in the order of its sort keys, as JSON.
     fn view<'a>(&'a self, tenant: &'a TenantId, view: &'a str, partition: &'a str) -> Answer<'a, Vec<String>>;
 
@@ -284,8 +287,6 @@ pub struct AuditState {
     pub audited_until: Timestamp,
     /// Where the sweep of the whole journal is; `None` at its beginning.
     pub sweep: Option<String>,
-    /// Pages of the sweep since its beginning.
-    pub sweep_began: Timestamp,
     /// When the last whole sweep ended.
     pub swept: Option<Timestamp>,
 }
@@ -306,6 +307,8 @@ pub trait Ledger {
     fn sweep<'a>(&'a self, after: Option<&'a str>) -> Answer<'a, (Vec<IndexRow>, Option<String>)>;
     /// Cursors whose time to be looked at lies before `before`, at most `limit`.
     fn due(&self, home: CursorHome, before: Timestamp, limit: usize) -> Answer<'_, Vec<CursorKey>>;
+    /// Messages in a consumer's queue, those in flight included.
+    fn backlog<'a>(&'a self, consumer: &'a ConsumerName) -> Answer<'a, u64>;
     /// How far the auditor is.
     fn audit_state(&self) -> Answer<'_, AuditState>;
     /// Keeps how far the auditor is; only if its rev is `expect`.

@@ -58,6 +58,27 @@ pub enum Then {
     HandedOver,
     /// It waits for an operator.
     Parked,
+    /// A replay of it ends here.
+    GivenUp,
     /// The message is kept whole in the dead-letter queue.
     Kept,
+}
+
+impl Counts {
+    /// Adds what was counted elsewhere.
+    pub fn add(&mut self, other: Self) {
+        self.received += other.received;
+        self.applied += other.applied;
+        self.duplicates += other.duplicates;
+        self.gaps += other.gaps;
+        self.waiting += other.waiting;
+        self.handed_over += other.handed_over;
+        self.parked += other.parked;
+        self.skipped += other.skipped;
+        self.refused += other.refused;
+        self.committed += other.committed;
+        self.dead_lettered += other.dead_lettered;
+        self.lags.extend(other.lags);
+        self.failures.extend(other.failures);
+    }
 }

@@ -25,6 +25,30 @@ pub enum Verb {
     Retry(Instruction),
     /// Pass over the event of a parked row, on record.
     Skip(Instruction),
+    /// Apply events again that were applied before, beside the live cursor.
+    Replay(Replay),
+}
+
+/// Which events of an aggregate are applied again. A replay has a cursor of its own, so that twice is once, and a crash
+/// in the middle goes on where it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replay {
+    /// Tells this replay's cursors from those of others.
+    pub id: u64,
+    /// The rows after this one …
+    pub after: Seq,
+    /// … up to and with this one, as far as the live cursor is.
+    pub through: Seq,
+    /// … of these types; empty: all that the consumer handles.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub types: Vec<EventType>,
+}
+
+impl Replay {
+    /// The name under which a replay keeps its cursors: `crm-timeline@1795255200`.
+    pub fn cursors_of(&self, consumer: &ConsumerName) -> Result<ConsumerName, InvalidId> {
+        ConsumerName::parse(format!("{consumer}@{}", self.id))
+    }
 }
 
 /// Somebody's order about a parked row. It holds only while the row is parked at `rev`, so that it is carried out once.

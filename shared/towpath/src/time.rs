@@ -43,6 +43,18 @@ impl Timestamp {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// This much later.
+    #[must_use]
+    pub fn plus(self, time: std::time::Duration) -> Self {
+        Self::from_millis(self.0.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
+    }
+
+    /// This much earlier, at the earliest 1970.
+    #[must_use]
+    pub fn minus(self, time: std::time::Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
+    }
+
     /// The UTC hour, as `2026-11-21T10`: the first half of a time index bucket.
     pub fn hour(self) -> String {
         self.format(HOUR)

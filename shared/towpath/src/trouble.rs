@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EventId, EventType, Failure, Producer, Seq, Timestamp};
+use crate::{Envelope, EventId, EventType, Failure, Producer, Seq, Timestamp};
 
 /// Waits between the attempts of a wake; the last one repeats.
 pub const LADDER: [Duration; 6] = [
@@ -28,6 +28,8 @@ pub const OVERDUE: Duration = Duration::from_secs(60);
 pub const TICKET_RENEWAL: Duration = Duration::from_secs(13 * 24 * 3_600);
 /// After this a ticket that could not be sent is tried again.
 pub const TICKET_RETRY: Duration = Duration::from_secs(300);
+/// Class of an aggregate that is only behind: more rows wait than one batch reads.
+pub(crate) const BACKLOG: &str = "backlog";
 /// Longest error text that is kept, in bytes.
 const MESSAGE_BYTES: usize = 1_024;
 
@@ -78,6 +80,30 @@ pub struct Trouble {
 }
 
 impl Trouble {
+    /// What `failure` of `row` means from `now` on; to be looked at again at once.
+    pub(crate) fn new(row: &Envelope, failure: &Failure, now: Timestamp, producer: &Producer) -> Self {
+        let mut trouble = Self {
+            seq: row.seq,
+            event_id: row.event_id,
+            event_type: row.event_type.clone(),
+            since: now,
+            due: now,
+            class: String::new(),
+            message: String::new(),
+            producer: producer.clone(),
+            running: None,
+            deaths: 0,
+            ticket: None,
+        };
+        trouble.explain(failure);
+        trouble
+    }
+
+    /// Is the aggregate only behind, and nothing has failed?
+    pub fn is_backlog(&self) -> bool {
+        self.class == BACKLOG
+    }
+
     /// The text of `failure`, cut to what is kept.
     pub(crate) fn explain(&mut self, failure: &Failure) {
         let reason = failure.reason();

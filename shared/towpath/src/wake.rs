@@ -1,10 +1,29 @@
-//! The wake machine: advances one aggregate of one consumer to the end of its journal.
+//! The second way into a consumer: a wake advances one aggregate to the end of its journal. Retries, redeliveries that
+//! look suspicious, redrives, skips, timers and audits all come in here.
 //! Must not know: SQS, Lambda, DynamoDB.
+//!
+//! A wake is deleted only when a read of the journal that began after the last commit found nothing more. An attempt
+//! that may kill the process is counted before it runs. The row decides, never the message.
 
+use std::rc::Rc;
 use std::time::Duration;
 
-use crate::batch::ConsumerPorts;
-use crate::{Consumer, Counts, Wake};
+use crate::apply::{Draft, Worker, invalid};
+use crate::batch::{ConsumerPorts, MARGIN, failure_of};
+use crate::commit::Commit;
+use crate::cursor::Status;
+use crate::journal::{Gone, Walk};
+use crate::ports::{CommitError, Consistency, Position, Unavailable};
+use crate::replay::replay_aggregate;
+use crate::trouble::{BACKLOG, LADDER, Trouble};
+use crate::{Consumer, Counts, Cursor, Envelope, Failed, Failure, Instruction, Seq, Then, Verb, Wake};
+
+/// Times that somebody else may write in between before a wake steps aside.
+const DECISIONS: u32 = 8;
+/// Rows of the journal read at a time.
+const PAGE: usize = 100;
+/// Events in one commit of a catch-up.
+const SLICE: usize = 25;
 
 /// What a wake came to.
 #[derive(Debug, PartialEq)]
@@ -26,6 +45,302 @@ pub enum Outcome {
 
 /// Handles one wake; `receives` is how often it was delivered, this time included.
 pub async fn handle_wake(consumer: &Consumer, ports: ConsumerPorts<'_>, wake: &Wake, receives: u32) -> WakeReport {
-    let _ = (consumer, ports, wake, receives);
-    todo!()
+    if let Verb::Replay(replay) = &wake.verb {
+        return replay_aggregate(consumer, ports, &wake.aggregate, replay, receives).await;
+    }
+    let mut advance = Advance {
+        worker: Worker::new(consumer, ports),
+        wake,
+        counts: Counts { received: 1, ..Counts::default() },
+        // Before this delivery something may have killed the process: no slices, and count before running.
+        wary: receives > 1,
+        passed: false,
+        token: None,
+        refusals: 0,
+    };
+    let outcome = match advance.run().await {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            advance.fail(None, error.into(), Then::Again);
+            advance.take_back_somehow().await;
+            Outcome::Again(LADDER[1])
+        }
+    };
+    WakeReport { outcome, counts: advance.counts }
 }
+
+struct Advance<'a> {
+    worker: Worker<'a>,
+    wake: &'a Wake,
+    counts: Counts,
+    wary: bool,
+    /// Has this invocation got past an event? Then what may have killed the one before it lies behind.
+    passed: bool,
+    /// The attempt that this invocation has marked on the row.
+    token: Option<u64>,
+    refusals: u32,
+}
+
+/// What a look at the row and at the journal shows.
+struct View {
+    position: Option<Position>,
+    /// What this wake may do with a parked row.
+    order: Option<Instruction>,
+}
+
+/// What to do next.
+enum Next {
+    /// Look again.
+    Look,
+    End(Outcome),
+}
+
+impl View {
+    fn cursor(&self) -> Option<&Cursor> {
+        self.position.as_ref().map(|position| &position.cursor)
+    }
+
+    fn status(&self) -> Status {
+        self.cursor().map_or(Status::Ready, |cursor| cursor.status)
+    }
+
+    fn trouble(&self) -> Option<&Trouble> {
+        self.cursor().and_then(|cursor| cursor.trouble.as_ref())
+    }
+
+    fn with(&self, cursor: Cursor) -> Position {
+        Position { cursor, state: self.position.as_ref().and_then(|position| position.state.clone()) }
+    }
+}
+
+impl Advance<'_> {
+    async fn run(&mut self) -> Result<Outcome, Unavailable> {
+        loop {
+            if self.worker.ports.host.remaining() < MARGIN {
+                return self.go_on_later().await;
+            }
+            let view = self.look().await?;
+            if self.refusals > DECISIONS {
+                self.take_back(&view).await?;
+                return Ok(Outcome::Again(LADDER[0]));
+            }
+            if let Some(outcome) = self.stand_aside(&view).await? {
+                return Ok(outcome);
+            }
+            if let (Verb::Skip(order), Some(_)) = (&self.wake.verb, &view.order) {
+                self.skip(&view, order.clone()).await?;
+                continue;
+            }
+            let next = match self.page(&view).await? {
+                Ok(rows) if rows.is_empty() => self.at_the_end(&view).await?,
+                Ok(rows) => self.advance(view, &rows).await?,
+                Err(gone) => {
+                    let mut row = (*gone.next).clone();
+                    (row.seq, row.prior) = (gone.seq, crate::Prior::default());
+                    self.park(&view, &row, &gone.failure()).await?
+                }
+            };
+            if let Next::End(outcome) = next {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    async fn look(&self) -> Result<View, Unavailable> {
+        let key = [self.worker.key(self.wake.aggregate.clone())];
+        let home = self.worker.consumer.home();
+        let position = self.worker.ports.store.positions(home, &key, Consistency::Strong).await?.pop().flatten();
+        let mut view = View { position, order: None };
+        if let Verb::Retry(order) | Verb::Skip(order) = &self.wake.verb {
+            let holds = view.cursor().is_some_and(|cursor| cursor.rev == order.rev || self.is_ours(cursor));
+            view.order = (view.status() == Status::Parked && holds).then(|| order.clone());
+        }
+        Ok(view)
+    }
+
+    fn is_ours(&self, cursor: &Cursor) -> bool {
+        self.token.is_some() && cursor.trouble.as_ref().is_some_and(|trouble| trouble.running == self.token)
+    }
+
+    /// Rows that this wake must leave alone, now or for good.
+    async fn stand_aside(&mut self, view: &View) -> Result<Option<Outcome>, Unavailable> {
+        if let Some(failure) = self.worker.outdated(view.cursor()) {
+            self.fail(None, failure, Then::Again);
+            return Ok(Some(Outcome::Again(LADDER[2])));
+        }
+        let now = self.worker.ports.host.now();
+        let wait = view.trouble().map_or(0, |trouble| trouble.due.millis_since(now));
+        match view.status() {
+            Status::Held => Ok(Some(Outcome::Done)),
+            Status::Parked if view.order.is_some() => Ok(None),
+            // Nobody orders anything: a parked row waits. The sweeper comes when its ticket is missing or about to expire.
+            Status::Parked => {
+                if wait == 0 {
+                    self.renew_ticket(view).await?;
+                }
+                Ok(Some(Outcome::Done))
+            }
+            Status::Retrying if view.cursor().is_some_and(|cursor| self.is_ours(cursor)) => Ok(None),
+            // Another wake is at it, or it is backing off.
+            Status::Retrying if wait > 0 && view.trouble().is_some_and(|trouble| !trouble.is_backlog()) => {
+                Ok(Some(Outcome::Again(Duration::from_millis(wait))))
+            }
+            Status::Retrying | Status::Ready => Ok(None),
+        }
+    }
+
+    /// The next rows that this consumer wants, strongly consistent, from the cursor's own row on.
+    async fn page(&mut self, view: &View) -> Result<Result<Vec<Rc<Envelope>>, Gone>, Unavailable> {
+        let at = view.cursor().map_or(Seq::ZERO, |cursor| cursor.seq);
+        let failed = view.trouble().filter(|trouble| !trouble.is_backlog()).map(|trouble| trouble.seq);
+        let mut walk = Walk::new(self.worker.consumer, at, failed);
+        let mut from = Seq(at.0.saturating_sub(1));
+        loop {
+            let store = self.worker.ports.store;
+            let found = store.journal(&self.wake.aggregate, from, Seq(i64::MAX.unsigned_abs()), PAGE).await?;
+            let Some(last) = found.last().map(|row| row.envelope.seq) else {
+                return Ok(Ok(Vec::new()));
+            };
+            let mut rows = Vec::new();
+            for row in found {
+                if row.envelope.seq == at && self.is_other(view, &row.envelope) {
+                    return Ok(Ok(vec![Rc::new(row.envelope)]));
+                }
+                match walk.step(row) {
+                    Ok(wanted) => rows.extend(wanted),
+                    Err(gone) if rows.is_empty() => return Ok(Err(gone)),
+                    Err(_) => return Ok(Ok(rows)),
+                }
+            }
+            if !rows.is_empty() {
+                return Ok(Ok(rows));
+            }
+            from = last;
+        }
+    }
+
+    /// Does the journal hold another event at the cursor's place than the one that was handled?
+    fn is_other(&self, view: &View, row: &Envelope) -> bool {
+        view.cursor().is_some_and(|cursor| {
+            cursor.seq != Seq::ZERO && (cursor.event_id != Some(row.event_id) || cursor.era != row.era)
+        })
+    }
+
+    /// Nothing is left to do: the row is ready, or becomes so, and then the journal is read once more.
+    async fn at_the_end(&mut self, view: &View) -> Result<Next, Unavailable> {
+        let Some(cursor) = view.cursor().filter(|cursor| cursor.status != Status::Ready) else {
+            return Ok(Next::End(Outcome::Done));
+        };
+        let ready =
+            Cursor { status: Status::Ready, attempt: 0, rev: cursor.rev.next(), trouble: None, ..cursor.clone() };
+        self.write(view, ready).await.map(|_| Next::Look)
+    }
+
+    async fn advance(&mut self, view: View, rows: &[Rc<Envelope>]) -> Result<Next, Unavailable> {
+        let first = Rc::clone(&rows[0]);
+        if view.cursor().is_some_and(|cursor| first.seq <= cursor.seq) {
+            let why = "the journal holds another event at the cursor's place than the one that was handled";
+            return self.park(&view, &first, &Failure::reject("another history", why)).await;
+        }
+        let suspect = view.trouble().is_some_and(|trouble| !trouble.is_backlog());
+        let counted = view.cursor().is_some_and(|cursor| self.is_ours(cursor));
+        if (suspect || self.wary && !self.passed) && !counted {
+            return self.begin_attempt(&view, &first).await;
+        }
+        let limit = if self.wary || suspect || self.refusals > 0 { 1 } else { SLICE };
+        self.slice(&view, rows, limit).await
+    }
+
+    /// Applies up to `limit` events and commits them together.
+    async fn slice(&mut self, view: &View, rows: &[Rc<Envelope>], limit: usize) -> Result<Next, Unavailable> {
+        let mut draft = Draft::default();
+        let mut position = view.position.clone();
+        let mut failed = None;
+        for row in rows.iter().take(limit) {
+            match self.worker.apply(draft.overlay(), position.as_ref(), row).await {
+                Ok(applied) if draft.has_room_for(&applied) => {
+                    position = Some(applied.position.clone());
+                    draft.add(row, applied, false);
+                }
+                Ok(_) => break,
+                Err(failure) => {
+                    failed = Some((Rc::clone(row), failure));
+                    break;
+                }
+            }
+        }
+        let applied = draft.events();
+        if applied > 0 {
+            self.say_what_waits(&mut draft, view, position.as_ref(), rows.get(applied));
+            return self.commit(view, draft).await;
+        }
+        match failed {
+            Some((row, failure)) => self.failed(view, &row, failure).await,
+            None => Ok(Next::Look),
+        }
+    }
+
+    /// While more rows wait, the row says so: first deliveries leave them to this wake.
+    fn say_what_waits(&self, draft: &mut Draft, view: &View, position: Option<&Position>, next: Option<&Rc<Envelope>>) {
+        let (Some(position), Some(next)) = (position, next) else { return };
+        let backlog = Failure::retry(BACKLOG, "a wake is catching up");
+        let host = self.worker.ports.host;
+        let mut trouble = Trouble::new(next, &backlog, host.now(), self.worker.ports.producer);
+        trouble.due = host.now().plus(host.remaining());
+        let cursor = Cursor { status: Status::Retrying, trouble: Some(trouble), ..position.cursor.clone() };
+        let waiting = Position { cursor, state: position.state.clone() };
+        draft.with(self.worker.cursor_write(self.wake.aggregate.clone(), waiting, view.cursor()));
+    }
+
+    async fn commit(&mut self, view: &View, mut draft: Draft) -> Result<Next, Unavailable> {
+        let row = draft.last();
+        match draft.commit(self.worker, &mut self.counts).await {
+            Ok(()) => {
+                (self.refusals, self.passed) = (0, true);
+                Ok(Next::Look)
+            }
+            Err(CommitError::Invalid(why)) => match row {
+                // More than one event: the guilty one shows itself when each stands alone.
+                Some(row) if self.wary || self.refusals > 0 => self.failed(view, &row, invalid(&why)).await,
+                _ => self.refused().await,
+            },
+            Err(CommitError::Refused(_) | CommitError::Unavailable(_)) => self.refused().await,
+        }
+    }
+
+    async fn refused(&mut self) -> Result<Next, Unavailable> {
+        self.refusals += 1;
+        self.counts.refused += 1;
+        self.worker.pause(self.refusals).await;
+        Ok(Next::Look)
+    }
+
+    /// Writes the row if it is as it was read. `false`: it is not, or nobody knows; look again.
+    async fn write(&mut self, view: &View, to: Cursor) -> Result<bool, Unavailable> {
+        let write = self.worker.cursor_write(self.wake.aggregate.clone(), view.with(to), view.cursor());
+        let commit = Commit::new(vec![write])
+            .map_err(|error| Unavailable { call: "writing a cursor", why: error.to_string() })?;
+        match self.worker.ports.store.commit(&commit).await {
+            Ok(()) => Ok(true),
+            Err(CommitError::Refused(_)) => {
+                self.refused().await?;
+                Ok(false)
+            }
+            Err(CommitError::Unavailable(error)) => Err(error),
+            Err(CommitError::Invalid(why)) => Err(Unavailable { call: "writing a cursor", why }),
+        }
+    }
+
+    /// The invocation's time is over: a fresh wake goes on, so that a long catch-up never looks like a failure.
+    async fn go_on_later(&self) -> Result<Outcome, Unavailable> {
+        self.worker.ports.wakes.wake(self.worker.consumer.name(), self.wake).await?;
+        Ok(Outcome::Done)
+    }
+
+    fn fail(&mut self, row: Option<&Rc<Envelope>>, failure: Failure, then: Then) {
+        let failed = failure_of(Some(self.wake.aggregate.clone()), failure, then);
+        self.counts.failures.push(Failed { envelope: row.cloned(), ..failed });
+    }
+}
+
+mod blocked;

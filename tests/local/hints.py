@@ -1,0 +1,55 @@
+"""Says what a person can type at a stack of the shop that is up: three commands by curl, the status, the way down.
+
+Reads stack.json only. Must not send anything. Run: python tests/local/hints.py --name run
+"""
+from __future__ import annotations
+
+import argparse
+import sys
+
+from rich.console import Console
+
+from cloud import fail_on_trouble, load
+from paper import console
+
+TENANT = "acme"
+RULES = ("A command needs content-type: application/json, a body (at least {}) and an idempotency-key. Once it is accepted, "
+         "the key stands for it: method, path and body. The same again gets the same answer, another one under that key 422.")
+
+
+def curls() -> list[str]:
+    """Receive stock, place an order, cancel it: each under a key of its own, so that typing it twice does it once."""
+    place = '{"customer_id":"c-1","lines":[{"sku":"tea","quantity":2,"unit_price_cents":450}]}'
+    return [_post("/stock/tea/receipts", "receive-1", '{"quantity":10}'), _post("/orders", "place-1", place),
+            "ORDER=…  # the order_id in the answer", _post("/orders/$ORDER/cancel", "cancel-1", '{"reason":"too late"}')]
+
+
+def _post(path: str, key: str, body: str) -> str:
+    headers = ("content-type: application/json", f"x-tenant-id: {TENANT}", f"idempotency-key: {key}")
+    return f"curl -sS \"$API{path}\" {' '.join(f'-H {header!r}' for header in headers)} -d '{body}'"
+
+
+def verbs(name: str) -> list[str]:
+    """What make can do now with this stack."""
+    suffix = "" if name == "run" else f" NAME={name}"
+    return [f"make status{suffix}", f"make down{suffix}"]
+
+
+def show(lines: list[str], out: Console) -> None:
+    """Prints the lines as they are to be typed, and the rules that they keep."""
+    out.print("\nWhat to type next", style="bold")
+    for line in lines:
+        out.print(f"  {line}", markup=False, soft_wrap=True)
+    out.print(RULES, markup=False, soft_wrap=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Say what can be typed at a stack that is up.")
+    parser.add_argument("--name", default="run", help="folder under .local (default: run)")
+    stack = load(parser.parse_args().name)
+    show([*curls(), *verbs(stack.name)], console())  # stack.py has said what API is
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(fail_on_trouble(main))

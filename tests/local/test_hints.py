@@ -1,0 +1,36 @@
+"""Shows that what a person is told to type is what a shell takes, and names the right stack.
+
+Must not need a stack. Run: python -m unittest tests/local/test_hints.py
+"""
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import hints  # noqa: E402
+
+
+class TheHints(unittest.TestCase):
+    def test_each_curl_is_a_command_that_the_api_takes(self) -> None:
+        curls = [shlex.split(line) for line in hints.curls() if line.startswith("curl")]
+        self.assertEqual(3, len(curls))
+        keys = set()
+        for words in curls:
+            headers = dict(words[at + 1].split(": ") for at, word in enumerate(words) if word == "-H")
+            self.assertEqual(("application/json", "acme"), (headers["content-type"], headers["x-tenant-id"]))
+            self.assertIsInstance(json.loads(words[words.index("-d") + 1]), dict)
+            keys.add(headers["idempotency-key"])
+        self.assertEqual(3, len(keys), "a key that is used twice would be refused")
+
+    def test_a_stack_with_a_name_of_its_own_is_called_by_it(self) -> None:
+        self.assertEqual(["make status", "make down"], hints.verbs("run"))
+        self.assertEqual(["make status NAME=mine", "make down NAME=mine"], hints.verbs("mine"))
+
+
+if __name__ == "__main__":
+    unittest.main()
