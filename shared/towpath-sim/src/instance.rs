@@ -143,6 +143,12 @@ impl Store for Instance {
         )
     }
 
+    fn skipped<'a>(&'a self, key: &'a CursorKey) -> Answer<'a, Vec<Seq>> {
+        let (key, named) = (key.clone(), key.clone());
+        let say = move || named.aggregate.to_string();
+        self.read("skipped", say, move |cloud| cloud.db.tables.skipped_by(&key))
+    }
+
     fn view<'a>(&'a self, tenant: &'a TenantId, view: &'a str, partition: &'a str) -> Answer<'a, Vec<String>> {
         let (tenant, view, partition) = (tenant.clone(), view.to_owned(), partition.to_owned());
         self.read("view", String::new, move |cloud| cloud.db.tables.view(&tenant, &view, &partition))
@@ -251,6 +257,14 @@ impl Ledger for Instance {
             let late = cloud.strikes(Mishap::IndexLag);
             let (age, now) = (if late { STALE } else { 0 }, cloud.now());
             cloud.db.due(home, before, limit, age, now)
+        })
+    }
+
+    fn backlog<'a>(&'a self, consumer: &'a ConsumerName) -> Answer<'a, u64> {
+        let consumer = consumer.clone();
+        self.read("backlog", String::new, move |cloud| {
+            let of = cloud.consumer_named(&consumer).map(|consumer| &cloud.consumers[consumer]);
+            of.map_or(0, |of| of.fifo.messages().len() as u64)
         })
     }
 

@@ -221,7 +221,7 @@ impl Cloud {
             } else if !self.strikes(Mishap::AckLost) {
                 let now = self.now();
                 if self.consumers[consumer].fifo.delete(message.id, message.receives, now) {
-                    acknowledged.push(message.body.as_str());
+                    acknowledged.push(message);
                 }
             }
         }

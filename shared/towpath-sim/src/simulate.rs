@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use futures_util::FutureExt;
-use towpath::audit::tick;
+use towpath::audit::{AuditOptions, tick};
 
 use crate::cloud::{Broken, Cloud};
 use crate::dice::{Clock, Dice, Millis};
@@ -111,7 +111,7 @@ fn schedule(cloud: &mut Cloud, repaired: &Rc<Cell<bool>>, at_rest: &Rc<AtRest>) 
 fn audit(cloud: &mut Cloud) {
     if !cloud.is_away(Part::Auditor) {
         cloud.start(Role::Audit, AUDIT_TIMEOUT, |instance| {
-            async move { Done::Audit(tick(instance.audit_ports()).await) }.boxed_local()
+            async move { Done::Audit(tick(instance.audit_ports(), AuditOptions::default()).await) }.boxed_local()
         });
     }
     let wait = cloud.settings.audit_again(cloud.now());
@@ -196,4 +196,17 @@ fn explain(cloud: &Cloud, broken: &Broken, drawn: &str) -> String {
         let _infallible = writeln!(text, "{line}");
     }
     text
+}
+
+/// Panics on purpose say nothing on the terminal from now on.
+pub fn quietly() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let earlier = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !said(info.payload()).contains(ON_PURPOSE) {
+                earlier(info);
+            }
+        }));
+    });
 }

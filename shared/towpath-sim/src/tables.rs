@@ -63,6 +63,11 @@ impl Tables {
         rows.into_iter().flatten().map(|(_, row)| row)
     }
 
+    /// Events of an aggregate that a consumer passed over on record.
+    pub(crate) fn skipped_by(&self, key: &CursorKey) -> Vec<Seq> {
+        self.skipped.keys().filter(|(of, _)| of == key).map(|(_, seq)| *seq).collect()
+    }
+
     /// One partition of a read model, in the order of its sort keys.
     pub(crate) fn view(&self, tenant: &TenantId, view: &str, partition: &str) -> Vec<String> {
         let of = |place: &Place| place.view == view && place.partition == partition;

@@ -164,7 +164,7 @@ impl Cloud {
         Ok(())
     }
 
-    fn consumer_named(&self, name: &ConsumerName) -> Option<usize> {
+    pub(crate) fn consumer_named(&self, name: &ConsumerName) -> Option<usize> {
         self.consumers.iter().position(|deployed| deployed.subject.consumer.name() == name)
     }
 

@@ -191,8 +191,9 @@ impl Cloud {
     }
 
     /// P1: what was deleted from the queue is applied, or waits behind a row that somebody will look at.
-    pub(crate) fn acknowledged(&mut self, consumer: usize, bodies: &[&str]) {
-        let envelopes: Vec<Envelope> = bodies.iter().filter_map(|body| Envelope::parse(body).ok()).collect();
+    pub(crate) fn acknowledged(&mut self, consumer: usize, messages: &[&Queued]) {
+        let read = |message: &&Queued| Envelope::parse(&message.body).ok().filter(|of| is_of(&message.group, of));
+        let envelopes: Vec<Envelope> = messages.iter().filter_map(read).collect();
         for envelope in &envelopes {
             let key = (consumer, envelope.aggregate());
             self.watch.acknowledged.entry(key).or_default().insert(envelope.seq);
@@ -254,6 +255,7 @@ impl Cloud {
             towpath::Verb::Advance => "wake",
             towpath::Verb::Retry(_) => "retry",
             towpath::Verb::Skip(_) => "skip",
+            towpath::Verb::Replay(_) => "replay",
         };
         let met = self.status_at(consumer, &wake.aggregate);
         self.seen.count(Sight::Met(met, input));
@@ -264,6 +266,11 @@ impl Cloud {
         let key = CursorKey { aggregate: aggregate.clone(), consumer: of.name().clone() };
         status(self.db.tables.home(of.home()).get(&key).map(|position| position.cursor.status))
     }
+}
+
+/// Is it no message that was put into another tenant's group?
+fn is_of(group: &str, envelope: &Envelope) -> bool {
+    group.split('#').next() == Some(envelope.tenant_id.as_str())
 }
 
 fn tenant_of(write: &Write) -> String {

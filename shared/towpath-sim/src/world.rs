@@ -160,6 +160,11 @@ impl Store for World {
         self.read(move |tables| tables.journal(&key, after, through).take(limit).cloned().collect())
     }
 
+    fn skipped<'a>(&'a self, key: &'a CursorKey) -> Answer<'a, Vec<Seq>> {
+        let key = key.clone();
+        self.read(move |tables| tables.skipped_by(&key))
+    }
+
     fn view<'a>(&'a self, tenant: &'a TenantId, view: &'a str, partition: &'a str) -> Answer<'a, Vec<String>> {
         let (tenant, view, partition) = (tenant.clone(), view.to_owned(), partition.to_owned());
         self.read(move |tables| tables.view(&tenant, &view, &partition))
