@@ -169,7 +169,7 @@ impl Cloud {
         let who: Rc<str> = format!("{id} {role}").into();
         let me = (id, role.author(), Rc::clone(&who));
         let instance = Instance::new(cloud, self.clock.clone(), me, deadline, skew);
-        self.note("start", id, || (who.to_string(), "begins".to_owned()));
+        self.note("start", id, || (who.to_string(), format!("begins{}", role.subject())));
         self.processes.insert(id, Process { role, who, future: Some(run(instance)) });
         self.ready.push_back(id);
         self.after(timeout, move |cloud| {

@@ -6,6 +6,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use futures_util::FutureExt;
+use towpath::Failed;
 use towpath::audit::AuditReport;
 use towpath::batch::{BatchReport, Message, handle_batch};
 use towpath::ports::Unavailable;
@@ -18,6 +19,7 @@ use crate::mishap::{Mishap, Part};
 use crate::model::fifo::{Fifo, Queued};
 use crate::model::standard::{Standard, Waiting};
 use crate::plan::{SECOND, Subject};
+use crate::say;
 use crate::seen::Sight;
 
 /// Deliveries of a wake before it goes to a queue of its own.
@@ -194,7 +196,10 @@ impl Cloud {
     pub(crate) fn died(&mut self, role: Role) {
         match role {
             Role::Batch { consumer, .. } => self.free(consumer, Source::Fifo),
-            Role::Wake { consumer, .. } => self.free(consumer, Source::Wakes),
+            Role::Wake { consumer, message } => {
+                self.watch.ended(consumer, &message.wake.aggregate);
+                self.free(consumer, Source::Wakes);
+            }
             Role::Relay { shard, size } => self.relayed(shard, size, None),
             Role::Client(client) => self.client_done(client, false),
             Role::Audit | Role::Operator => {}
@@ -230,6 +235,10 @@ impl Cloud {
     }
 
     fn wake_done(&mut self, consumer: usize, message: &Waiting, report: &WakeReport) {
+        let unreachable = |failed: &Failed| failed.failure.reason().class.ends_with("Unavailable");
+        if report.counts.failures.iter().any(unreachable) {
+            self.watch.ended(consumer, &message.wake.aggregate);
+        }
         match report.outcome {
             Outcome::Again(wait) => {
                 self.seen.count(Sight::Happened("wake put off"));
@@ -258,6 +267,15 @@ impl Role {
         match self {
             Self::Batch { consumer, .. } | Self::Wake { consumer, .. } => Author::Consumer(*consumer),
             _ => Author::Other,
+        }
+    }
+
+    /// What it is about, for the timeline.
+    pub(crate) fn subject(&self) -> String {
+        match self {
+            Self::Batch { messages, .. } => messages.iter().map(|message| format!("; {}", say::message(message))).collect(),
+            Self::Wake { message, .. } => format!("; {}, delivery {}", say::wake(&message.wake), message.receives),
+            _ => String::new(),
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::Instance;
 use crate::cloud::Cloud;
 use crate::dice::Millis;
 use crate::lambda::{Done, Role, Source};
+use crate::mishap::Mishap;
 use crate::plan::{Command, Crew, MINUTE, SECOND};
 use crate::seen::Sight;
 
@@ -57,10 +58,13 @@ impl Cloud {
 
     /// An operator looks at what is parked and does something about it.
     pub(crate) fn operate(&mut self) {
+        // An emptied wake queue may have held the retry of a ticket: the row is still parked, its ticket is gone until it
+        // is renewed after 13 days, and only the command line sees it.
+        let emptied = self.seen.times(Sight::Mishap(Mishap::QueuePurged)) > 0 && self.now() > self.settings.repair_at;
         let console = match self.settings.crew {
             Crew::Absent => return,
             Crew::CommandLine => false,
-            Crew::Console => true,
+            Crew::Console => !emptied,
             Crew::Both => self.dice.chance(5_000),
         };
         for consumer in 0..self.consumers.len() {
@@ -83,7 +87,10 @@ impl Cloud {
         }
         let how = if default_button { "console redrive by its default button" } else { "console redrive" };
         self.seen.count(Sight::Happened(how));
-        self.note(how, consumer as u64, || ("operator".to_owned(), format!("{how}: {} messages", moved.len())));
+        self.note(how, consumer as u64, || {
+            let moved: Vec<String> = moved.iter().map(crate::say::message).collect();
+            (format!("operator at {consumer}"), format!("{how}: {}", moved.join("; ")))
+        });
         let mut wait = 0;
         for message in moved {
             wait += self.dice.between(1, 20);

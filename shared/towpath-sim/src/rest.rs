@@ -11,31 +11,35 @@ use crate::cloud::Cloud;
 use crate::lambda::Role;
 use crate::plan::{Applied, AtRest, Crew};
 
+/// Something that still moves, and of which aggregate.
+pub(crate) type Unrest = (String, Option<AggregateKey>);
+
 impl Cloud {
     /// Is everything done that will be done? Parked rows are left if the operators leave them.
     pub(crate) fn is_at_rest(&self) -> bool {
         self.unrest().is_none()
     }
 
-    /// What still moves.
-    pub(crate) fn unrest(&self) -> Option<String> {
+    /// What still moves, and of which aggregate.
+    pub(crate) fn unrest(&self) -> Option<Unrest> {
         if let Some(role) = self.roles().find(|role| !matches!(role, Role::Audit)) {
-            return Some(format!("a process runs: {role}"));
+            return Some((format!("a process runs: {role}"), None));
         }
         if let Some(client) = self.clients.iter().find(|client| !client.content) {
-            return Some(format!("a client is not answered: {}", client.command.name));
+            return Some((format!("a client is not answered: {}", client.command.name), None));
         }
         if self.shards.iter().any(|shard| !shard.is_empty()) {
-            return Some("the stream has records that were not published".to_owned());
+            return Some(("the stream has records that were not published".to_owned(), None));
         }
         for (consumer, of) in self.consumers.iter().enumerate() {
             let name = of.subject.consumer.name();
             if !of.fifo.messages().is_empty() {
-                return Some(format!("the queue of {name} has {} messages", of.fifo.messages().len()));
+                return Some((format!("the queue of {name} has {} messages", of.fifo.messages().len()), None));
             }
             if let Some(waiting) = of.wakes.messages().first() {
                 let wake = crate::say::wake(&waiting.wake);
-                return Some(format!("the wake queue of {name} has a wake, received {} times: {wake}", waiting.receives));
+                let what = format!("the wake queue of {name} has a wake, received {} times: {wake}", waiting.receives);
+                return Some((what, Some(waiting.wake.aggregate.clone())));
             }
             if let Some(restless) = self.restless_row(consumer) {
                 return Some(restless);
@@ -44,17 +48,18 @@ impl Cloud {
         None
     }
 
-    fn restless_row(&self, consumer: usize) -> Option<String> {
+    fn restless_row(&self, consumer: usize) -> Option<Unrest> {
         let of = &self.consumers[consumer].subject.consumer;
         for (key, position) in self.db.tables.home(of.home()).iter().filter(|(key, _)| key.consumer == *of.name()) {
             let status = position.cursor.status;
             let left = status == Status::Parked && self.settings.crew == Crew::Absent;
             if status != Status::Ready && !left {
-                return Some(format!("{} is {status:?} at {}: {:?}", key.aggregate, of.name(), position.cursor.trouble));
+                let what = format!("{} is {status:?} at {}: {:?}", key.aggregate, of.name(), position.cursor.trouble);
+                return Some((what, Some(key.aggregate.clone())));
             }
         }
         let late = self.late_rows(consumer, |_| true).into_iter().next();
-        late.map(|(key, seq)| format!("{} has not applied {key} row {seq}", of.name()))
+        late.map(|(key, seq)| (format!("{} has not applied {key} row {seq}", of.name()), Some(key)))
     }
 
     /// First rows that the consumer handles and has not passed, though nothing in their aggregate is parked.

@@ -2,7 +2,9 @@
 //! Must not know: when they happen.
 
 use towpath::ports::{JournalRow, Write};
-use towpath::{Verb, Wake};
+use towpath::{Envelope, Ticket, Verb, Wake};
+
+use crate::model::fifo::Queued;
 
 /// The writes of a commit, in short.
 pub(crate) fn commit(writes: &[Write]) -> String {
@@ -47,4 +49,14 @@ pub(crate) fn wake(of: &Wake) -> String {
         Verb::Replay(replay) => format!("replay {} up to {}", of.aggregate, replay.through),
         Verb::Skip(order) => format!("skip {} at rev {} ({})", of.aggregate, order.rev, order.who),
     }
+}
+
+/// A message in a queue, in short.
+pub(crate) fn message(of: &Queued) -> String {
+    let what = match (Envelope::parse(&of.body), Ticket::parse(&of.body)) {
+        (Ok(envelope), _) => format!("{} seq {}", envelope.aggregate(), envelope.seq),
+        (Err(_), Some(ticket)) => format!("ticket of {} seq {} at rev {}", ticket.aggregate, ticket.seq, ticket.rev),
+        (Err(_), None) => "something unreadable".to_owned(),
+    };
+    format!("message {} in {}: {what}, delivery {}", of.id, of.group, of.receives)
 }

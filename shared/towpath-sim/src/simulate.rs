@@ -18,6 +18,7 @@ use crate::mishap::{Odds, Part};
 use crate::people::Client;
 use crate::plan::{AtRest, MINUTE, Plan, SECOND, Settings};
 use crate::seen::{Seen, Sight};
+use crate::trace::Line;
 
 /// The auditor's time.
 const AUDIT_TIMEOUT: Millis = 55 * SECOND;
@@ -140,8 +141,8 @@ fn settle(cloud: &mut Cloud, stirred: bool, at_rest: Rc<AtRest>) {
             cloud.after(MINUTE, move |cloud| settle(cloud, true, at_rest));
         }
         (false, _) if cloud.now() > cloud.settings.end_at => {
-            let what = cloud.unrest().unwrap_or_default();
-            cloud.broken("P13", None, format!("hours after the repair something still moves: {what}"));
+            let (what, about) = cloud.unrest().unwrap_or_default();
+            cloud.broken("P13", about.as_ref(), format!("hours after the repair something still moves: {what}"));
         }
         (false, _) => cloud.after(MINUTE, move |cloud| settle(cloud, stirred, at_rest)),
     }
@@ -166,7 +167,7 @@ fn step(cloud: &Rc<RefCell<Cloud>>) -> bool {
                 cloud.borrow_mut().seen.count(Sight::Happened("died"));
                 cloud.borrow_mut().kill(id, "died");
             }
-            (Err(panic), _) if said(&*panic).contains(ON_PURPOSE) => cloud.borrow_mut().kill(id, "panicked"),
+            (Err(panic), _) if said(&*panic) == ON_PURPOSE => cloud.borrow_mut().kill(id, "panicked"),
             (Err(panic), _) => resume_unwind(panic),
         }
     }
@@ -186,7 +187,11 @@ fn explain(cloud: &Cloud, broken: &Broken, drawn: &str) -> String {
     }
     let _infallible = write!(text, ": {why}\n{drawn}");
     let lines = cloud.trace.lines();
-    let telling = |line: &&crate::trace::Line| about.as_ref().is_some_and(|about| line.what.contains(about.as_str()));
+    // What the auditor looks at, minute after minute, tells nothing; what it then does is told.
+    let telling = |line: &&Line| {
+        let is_look = line.who.contains("auditor") && line.what.starts_with("positions");
+        !is_look && about.as_ref().is_some_and(|about| line.what.contains(about.as_str()))
+    };
     let named: Vec<_> = lines.iter().filter(telling).collect();
     for line in &named[named.len().saturating_sub(LINES)..] {
         let _infallible = writeln!(text, "{line}");
@@ -204,7 +209,7 @@ pub fn quietly() {
     ONCE.call_once(|| {
         let earlier = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if !said(info.payload()).contains(ON_PURPOSE) {
+            if said(info.payload()) != ON_PURPOSE {
                 earlier(info);
             }
         }));

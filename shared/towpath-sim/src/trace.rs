@@ -16,7 +16,7 @@ pub(crate) struct Trace {
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
     at: Millis,
-    who: String,
+    pub(crate) who: String,
     pub(crate) what: String,
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use towpath::ports::{CommitError, CursorKey, JournalRow, Position, Write};
+use towpath::trouble::DEATHS;
 use towpath::{AggregateKey, CausationId, Envelope, Seq, Status, Ticket, Wake, decide};
 
 use crate::cloud::Cloud;
@@ -25,11 +26,17 @@ pub(crate) struct Watch {
     acknowledged: BTreeMap<(usize, AggregateKey), BTreeSet<Seq>>,
     /// Aggregates that an operator ordered a consumer to skip an event of.
     orders: BTreeSet<(usize, AggregateKey)>,
+    /// Wakes that were killed, or that could not reach the store to say how an attempt ended.
+    ended: BTreeMap<(usize, AggregateKey), u32>,
 }
 
 impl Watch {
     pub(crate) fn ordered(&mut self, consumer: usize, aggregate: &AggregateKey) {
         self.orders.insert((consumer, aggregate.clone()));
+    }
+
+    pub(crate) fn ended(&mut self, consumer: usize, aggregate: &AggregateKey) {
+        *self.ended.entry((consumer, aggregate.clone())).or_insert(0) += 1;
     }
 
     pub(crate) fn has_passed(&self, consumer: usize, aggregate: &AggregateKey, seq: Seq) -> bool {
@@ -154,7 +161,7 @@ impl Cloud {
         applied
     }
 
-    /// P1 and P6: only an event that cannot be handled is parked.
+    /// P1 and P6: only an event that cannot be handled is parked, or one whose attempts ended the process often enough.
     fn check_status(&mut self, consumer: usize, key: &CursorKey, before: Option<&Position>, after: &Position) {
         match after.cursor.status {
             Status::Retrying => self.seen.count(Sight::Happened("retrying")),
@@ -165,7 +172,9 @@ impl Cloud {
                 let trouble = after.cursor.trouble.as_ref();
                 let row = trouble.and_then(|at| self.db.tables.outbox.get(&(of.clone(), at.seq)));
                 let poison = row.is_some_and(|row| (self.consumers[consumer].subject.is_poison)(&row.envelope));
-                if !poison {
+                let ended = self.watch.ended.get(&(consumer, of.clone())).copied().unwrap_or(0) >= DEATHS
+                    && trouble.is_some_and(|trouble| trouble.class == "process ended");
+                if !again && !poison && !ended {
                     let why = format!("parked though nothing is wrong with the event: {trouble:?}");
                     self.broken("P6", Some(of), why);
                 }
