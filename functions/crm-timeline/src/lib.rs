@@ -7,7 +7,7 @@ use towpath::{Consumer, Context, Failure, Received, Tx};
 
 /// The consumer, as it is deployed, tested and simulated.
 pub fn consumer() -> Consumer {
-    Consumer::new("crm-timeline").on(placed).on(cancelled)
+    Consumer::new("crm-timeline").on(placed).on(cancelled).replayable()
 }
 
 async fn placed(_: &Context<'_>, order: Received<OrderPlaced>) -> Result<Tx, Failure> {

@@ -9,17 +9,17 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
 };
 use serde::Serialize;
-use serde_dynamo::aws_sdk_dynamodb_1::to_item;
+use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 use towpath::commit::Commit;
-use towpath::ports::{CommitError, CursorHome, Unavailable, Write};
-use towpath::{EventId, FORMAT, Seq};
+use towpath::ports::{CommitError, Unavailable, Write};
+use towpath::{FORMAT, Rev, Seq};
 
-use crate::rows::{AnswerItem, CursorItem, EntityItem, OutboxItem, RowKey, ViewItem};
-use crate::rows::{answer_key, cursor_key, view_key};
+use crate::rows::{AnswerItem, CursorItem, EntityItem, OutboxItem, RowKey, Signature, SkipItem, ViewItem};
+use crate::rows::{answer_key, cursor_key, skip_key, view_key};
 use crate::store::{AwsStore, Item, key_item, number, unavailable};
 
 /// A condition, its names and its values.
-struct Condition {
+pub(crate) struct Condition {
     expression: &'static str,
     name: &'static str,
     value: Option<AttributeValue>,
@@ -34,6 +34,20 @@ impl Condition {
     /// The row's counter is what was read.
     fn unchanged(counter: &'static str, expected: u64) -> Self {
         Self { expression: "#name = :expected", name: counter, value: Some(number(expected)) }
+    }
+
+    /// The row was written `rev` times; never: there is none, and `key` is one of its key attributes.
+    pub(crate) fn written(key: &'static str, rev: Rev) -> Self {
+        if rev == Rev::ZERO { Self::absent(key) } else { Self::unchanged("rev", rev.0) }
+    }
+
+    /// There is no row, or it is of this generation or an older one.
+    pub(crate) fn not_newer(generation: u32) -> Self {
+        Self {
+            expression: "attribute_not_exists(#name) OR #name <= :expected",
+            name: "generation",
+            value: Some(number(generation.into())),
+        }
     }
 
     /// An entity is as it was read: at a version, or not there.
@@ -54,9 +68,9 @@ impl AwsStore {
         let actions = commit.writes().iter().map(|write| self.action(write)).collect::<Result<Vec<_>, _>>()?;
         match (commit.writes(), actions.len()) {
             (_, 0) => Ok(()),
-            ([write], _) if written_by(write).is_some() => match actions.into_iter().next() {
+            ([write], _) if signature(write).is_some() => match actions.into_iter().next() {
                 Some(Action::Put { table, item, condition: Some(on) }) => {
-                    self.put(table, item, on, written_by(write)).await
+                    self.put(table, item, on, signature(write)).await
                 }
                 other => self.transact(other.into_iter().collect()).await,
             },
@@ -65,7 +79,13 @@ impl AwsStore {
     }
 
     /// A refused put may be one whose first answer was lost and which the SDK sent again: then the row there is ours.
-    async fn put(&self, table: String, item: Item, on: Condition, ours: Option<EventId>) -> Result<(), CommitError> {
+    pub(crate) async fn put(
+        &self,
+        table: String,
+        item: Item,
+        on: Condition,
+        ours: Option<Signature>,
+    ) -> Result<(), CommitError> {
         let put = self
             .dynamodb
             .put_item()
@@ -80,9 +100,8 @@ impl AwsStore {
         let Err(error) = put else { return Ok(()) };
         match error.as_service_error() {
             Some(PutItemError::ConditionalCheckFailedException(refused)) => {
-                let there = refused.item().and_then(|item| item.get("event_id")).and_then(|id| id.as_s().ok());
-                let ours = ours.map(|id| id.to_string());
-                if there.is_some() && there == ours.as_ref() { Ok(()) } else { Err(CommitError::Refused(vec![0])) }
+                let there = refused.item().and_then(|item| from_item::<Signature>(item.clone()).ok());
+                if there.is_some() && there == ours { Ok(()) } else { Err(CommitError::Refused(vec![0])) }
             }
             Some(other) if other.code() == Some("ValidationException") => Err(CommitError::Invalid(other.to_string())),
             _ => Err(unavailable("PutItem")(error).into()),
@@ -122,18 +141,22 @@ impl AwsStore {
                 key: [("aggregate".to_owned(), AttributeValue::S(key.to_string()))].into(),
                 condition: Condition::entity(*expect),
             },
-            Write::Cursor { key, position, expect } => {
-                let home = if position.state.is_some() { CursorHome::Views } else { CursorHome::Progress };
-                let at = cursor_key(home, key);
+            Write::Cursor { home, key, position, expect } => {
+                let at = cursor_key(*home, key);
                 let condition =
                     expect.map_or_else(|| Condition::absent(at.partition.0), |rev| Condition::unchanged("rev", rev.0));
-                let table = if home == CursorHome::Views { &self.tables.views } else { &self.tables.progress };
+                let row = CursorItem::new(key, position).map_err(|error| CommitError::Invalid(error.to_string()))?;
                 Action::Put {
-                    table: table.clone(),
-                    item: item_at(&at, &CursorItem::new(position))?,
+                    table: self.home(*home).to_owned(),
+                    item: item_at(&at, &row)?,
                     condition: Some(condition),
                 }
             }
+            Write::Skip { key, skipped } => Action::Put {
+                table: self.tables.progress.clone(),
+                item: item_at(&skip_key(key, skipped.seq), &SkipItem::new(skipped))?,
+                condition: Some(Condition::absent("pk")),
+            },
             Write::Put { tenant, place, state } => {
                 let row = ViewItem { format: FORMAT, state: state.clone() };
                 let at = view_key(tenant, place);
@@ -151,11 +174,11 @@ impl AwsStore {
     }
 }
 
-/// The event by which a write that stands alone, and was sent twice, knows itself.
-fn written_by(write: &Write) -> Option<EventId> {
+/// By which a write that stands alone, and was sent twice, knows itself.
+fn signature(write: &Write) -> Option<Signature> {
     match write {
-        Write::Cursor { position, .. } => Some(position.cursor.event_id),
-        Write::Append(row) => Some(row.envelope.event_id),
+        Write::Cursor { position, .. } => Some(Signature::of_cursor(&position.cursor)),
+        Write::Append(row) => Some(Signature::of_row(row)),
         _ => None,
     }
 }
@@ -178,11 +201,11 @@ fn cancelled_because(codes: &[&str]) -> CommitError {
     Unavailable { call: "TransactWriteItems", why: format!("cancelled: {why}") }.into()
 }
 
-fn item(row: &impl Serialize) -> Result<Item, CommitError> {
+pub(crate) fn item(row: &impl Serialize) -> Result<Item, CommitError> {
     to_item(row).map_err(|error| CommitError::Invalid(error.to_string()))
 }
 
-fn item_at(key: &RowKey, row: &impl Serialize) -> Result<Item, CommitError> {
+pub(crate) fn item_at(key: &RowKey, row: &impl Serialize) -> Result<Item, CommitError> {
     let mut item = item(row)?;
     item.extend(key_item(key));
     Ok(item)

@@ -38,6 +38,10 @@ pub struct ConsumerConfig {
     pub common: Common,
     /// Keeps what could not be handled.
     pub dead_letter_queue_url: String,
+    /// Holds its first deliveries.
+    pub queue_url: String,
+    /// Brings back the aggregates that must be looked at again.
+    pub wake_queue_url: String,
 }
 
 /// What the relay is told.
@@ -70,8 +74,12 @@ impl fmt::Display for InvalidEnvironment {
 /// Reads what a consumer is told.
 pub fn consumer(lookup: impl Fn(&str) -> Option<String>) -> Result<ConsumerConfig, InvalidEnvironment> {
     let mut env = Reader::new(&lookup);
-    let config =
-        ConsumerConfig { common: env.common(), dead_letter_queue_url: env.text("TOWPATH_DEAD_LETTER_QUEUE_URL") };
+    let config = ConsumerConfig {
+        common: env.common(),
+        dead_letter_queue_url: env.text("TOWPATH_DEAD_LETTER_QUEUE_URL"),
+        queue_url: env.text("TOWPATH_QUEUE_URL"),
+        wake_queue_url: env.text("TOWPATH_WAKE_QUEUE_URL"),
+    };
     env.finish(config)
 }
 
@@ -88,8 +96,8 @@ pub fn relay(lookup: impl Fn(&str) -> Option<String>) -> Result<RelayConfig, Inv
     env.finish(config)
 }
 
-/// Reads what an API is told.
-pub fn api(lookup: impl Fn(&str) -> Option<String>) -> Result<Common, InvalidEnvironment> {
+/// Reads what every function is told; an API and the auditor are told no more.
+pub fn common(lookup: impl Fn(&str) -> Option<String>) -> Result<Common, InvalidEnvironment> {
     let mut env = Reader::new(&lookup);
     let config = env.common();
     env.finish(config)
@@ -182,7 +190,7 @@ mod tests {
     #[test]
     fn a_complete_environment_is_accepted() {
         assert_eq!(relay(complete).unwrap().common.log_level, "info");
-        assert!(consumer(complete).is_ok() && api(complete).is_ok());
+        assert!(consumer(complete).is_ok() && common(complete).is_ok());
     }
 
     #[test]

@@ -2,51 +2,63 @@
 //! Must not know: how a consumer handles anything.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use serde_dynamo::aws_sdk_dynamodb_1::to_item;
-use towpath::ports::{CursorHome, Unavailable};
-use towpath::{Consumer, ConsumerName, EventType, FORMAT};
+use towpath::FORMAT;
+use towpath::ports::{CommitError, Registered, Unavailable};
 
+use crate::commit::{Condition, item};
 use crate::rows::{REGISTRY, RegistryItem, RowKey};
-use crate::store::{AwsStore, decode, key_item, unavailable};
+use crate::store::{AwsStore, decode, unavailable};
 
-/// A consumer as the registry knows it.
+/// A consumer as the registry knows it, and its queues, where they are known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Registered {
-    /// Its name.
-    pub name: ConsumerName,
-    /// Where its cursors are.
-    pub home: CursorHome,
-    /// The types that it handles.
-    pub handles: Vec<EventType>,
+pub struct Registration {
+    /// What it handles.
+    pub consumer: Registered,
+    /// Where first deliveries wait.
+    pub queue_url: Option<String>,
+    /// Where it is woken.
+    pub wake_queue_url: Option<String>,
+    /// Where its tickets are.
+    pub dead_letter_queue_url: Option<String>,
+}
+
+/// Why a consumer must not start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotRegistered {
+    /// A newer one did.
+    #[error(
+        "a newer generation of {0} has started, and this is generation {1}: old code must not start beside newer, \
+         deploy the newer one"
+    )]
+    Newer(towpath::ConsumerName, u32),
+    /// The registry cannot be read or written.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
 }
 
 impl AwsStore {
-    /// Writes down what a consumer handles, if that is not written yet. It opens the connection on the way.
-    pub async fn register(&self, consumer: &Consumer) -> Result<(), Unavailable> {
-        let item = RegistryItem {
-            pk: REGISTRY.to_owned(),
-            sk: consumer.name().clone(),
-            format: FORMAT,
-            handles: consumer.event_types().cloned().collect(),
-            storage: consumer.home().into(),
-            generation: 1,
-        };
-        let key = RowKey { partition: ("pk", item.pk.clone()), sort: ("sk", item.sk.to_string()) };
-        let get = self.dynamodb.get_item().table_name(&self.tables.progress).set_key(Some(key_item(&key)));
-        let there = get.consistent_read(true).send().await.map_err(unavailable("GetItem of the registry"))?.item;
-        if let Some(there) = there
-            && decode::<RegistryItem>(there, "a registry row")? == item
+    /// Writes down what a consumer handles, if that is not written yet, and unless a newer generation has started. It
+    /// opens the connection on the way.
+    pub async fn register(&self, registration: &Registration) -> Result<(), NotRegistered> {
+        let row = RegistryItem::from(registration);
+        let key = RowKey { partition: ("pk", row.pk.clone()), sort: ("sk", row.sk.to_string()) };
+        if let Some(there) = self.get_progress(&key).await?
+            && decode::<RegistryItem>(there, "a registry row").is_ok_and(|there| there == row)
         {
             return Ok(());
         }
-        let row =
-            to_item(&item).map_err(|error| Unavailable { call: "encoding a registry row", why: error.to_string() })?;
-        let put = self.dynamodb.put_item().table_name(&self.tables.progress).set_item(Some(row));
-        put.send().await.map(|_| ()).map_err(unavailable("PutItem of the registry"))
+        let unavailable = |why: String| Unavailable { call: "PutItem of the registry", why };
+        let item = item(&row).map_err(|error| unavailable(error.to_string()))?;
+        match self.put(self.tables.progress.clone(), item, Condition::not_newer(row.generation), None).await {
+            Ok(()) => Ok(()),
+            Err(CommitError::Refused(_)) => Err(NotRegistered::Newer(row.sk, row.generation)),
+            Err(CommitError::Unavailable(error)) => Err(error.into()),
+            Err(CommitError::Invalid(why)) => Err(unavailable(why).into()),
+        }
     }
 
     /// All consumers that ever started in this stack, by name.
-    pub async fn registered(&self) -> Result<Vec<Registered>, Unavailable> {
+    pub async fn registered(&self) -> Result<Vec<Registration>, Unavailable> {
         let mut rows = self
             .dynamodb
             .query()
@@ -58,15 +70,50 @@ impl AwsStore {
             .into_paginator()
             .items()
             .send();
-        let mut consumers = Vec::new();
+        let mut registrations = Vec::new();
         while let Some(row) = rows.next().await {
-            let item: RegistryItem = decode(row.map_err(unavailable("Query of the registry"))?, "a registry row")?;
-            consumers.push(Registered {
-                name: item.sk,
-                home: item.storage.into(),
-                handles: item.handles.into_iter().collect(),
-            });
+            let row: RegistryItem = decode(row.map_err(unavailable("Query of the registry"))?, "a registry row")?;
+            registrations.push(row.into());
         }
-        Ok(consumers)
+        Ok(registrations)
+    }
+}
+
+impl From<&Registration> for RegistryItem {
+    fn from(registration: &Registration) -> Self {
+        let consumer = &registration.consumer;
+        Self {
+            pk: REGISTRY.to_owned(),
+            sk: consumer.name.clone(),
+            format: FORMAT,
+            handles: consumer.handles.iter().map(|(kind, _)| kind.clone()).collect(),
+            starts: consumer.handles.iter().cloned().collect(),
+            storage: consumer.home.into(),
+            generation: consumer.generation,
+            queue_url: registration.queue_url.clone(),
+            wake_queue_url: registration.wake_queue_url.clone(),
+            dead_letter_queue_url: registration.dead_letter_queue_url.clone(),
+        }
+    }
+}
+
+impl From<RegistryItem> for Registration {
+    fn from(row: RegistryItem) -> Self {
+        let starts = row.starts;
+        let since = |kind| {
+            let start = starts.get(&kind).copied().unwrap_or_default();
+            (kind, start)
+        };
+        Self {
+            consumer: Registered {
+                name: row.sk,
+                home: row.storage.into(),
+                handles: row.handles.into_iter().map(since).collect(),
+                generation: row.generation,
+            },
+            queue_url: row.queue_url,
+            wake_queue_url: row.wake_queue_url,
+            dead_letter_queue_url: row.dead_letter_queue_url,
+        }
     }
 }

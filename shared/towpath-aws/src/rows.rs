@@ -1,19 +1,23 @@
 //! The rows as DynamoDB holds them: every attribute name of the four tables stands here and nowhere else.
 //! Must not know: expressions, clients.
 
+mod cursor;
+mod registry;
+
 use serde::{Deserialize, Serialize};
-use towpath::ports::{CursorHome, CursorKey, Head, JournalRow, KeptAnswer, Position, Stored};
+use towpath::ports::{Head, IndexRow, JournalRow, KeptAnswer, Stored};
 use towpath::{
-    AggregateKey, CausationId, ConsumerName, CorrelationId, Cursor, Data, Envelope, Era, EventId, EventType, FORMAT,
-    Kind, Place, Prior, Producer, Rev, Seq, Status, TenantId, Timestamp, Traceparent, Visibility,
+    AggregateKey, CausationId, ConsumerName, CorrelationId, Data, Envelope, Era, EventId, EventType, FORMAT, Kind,
+    Place, Prior, Producer, Seq, TenantId, Timestamp, Traceparent, Visibility,
 };
+
+pub(crate) use cursor::{BY_DUE, CursorItem, DUE_SHARDS, DueItem, Signature, SkipItem, cursor_key, skip_key, skips_of};
+pub(crate) use registry::{AuditItem, REGISTRY, RegistryItem, audit_key};
 
 /// Partitions of one hour of the time index. It may grow, never shrink: readers look at all of them.
 pub(crate) const INDEX_SHARDS: u64 = 4;
 /// The time index of the outbox.
 pub(crate) const BY_TIME: &str = "by_time";
-/// Partition of the rows that say which consumers there are.
-pub(crate) const REGISTRY: &str = "~registry";
 const SECONDS_A_DAY: u64 = 86_400;
 
 /// A row that this version cannot read.
@@ -116,10 +120,17 @@ impl OutboxItem {
 /// What the time index shows of a journal row.
 #[derive(Debug, Deserialize)]
 pub(crate) struct IndexItem {
-    pub(crate) aggregate: String,
-    pub(crate) seq: Seq,
-    pub(crate) event_id: EventId,
-    pub(crate) event_type: EventType,
+    aggregate: String,
+    seq: Seq,
+    event_id: EventId,
+    event_type: EventType,
+}
+
+impl IndexItem {
+    pub(crate) fn into_row(self) -> Result<IndexRow, UnreadableRow> {
+        let aggregate = self.aggregate.parse().map_err(unreadable)?;
+        Ok(IndexRow { aggregate, seq: self.seq, event_id: self.event_id, event_type: self.event_type })
+    }
 }
 
 /// An entity, or the tombstone of one.
@@ -155,64 +166,6 @@ impl EntityItem {
     }
 }
 
-/// A cursor: in a row of its own, or with the read model's row that it lies in.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct CursorItem {
-    format: u16,
-    pub(crate) cursor: Seq,
-    pub(crate) event_id: EventId,
-    era: Era,
-    status: StatusName,
-    attempt: u32,
-    pub(crate) rev: Rev,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    state: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum StatusName {
-    Ready,
-    Retrying,
-    Parked,
-    Held,
-}
-
-impl CursorItem {
-    pub(crate) fn new(position: &Position) -> Self {
-        let cursor = &position.cursor;
-        let status = match cursor.status {
-            Status::Ready => StatusName::Ready,
-            Status::Retrying => StatusName::Retrying,
-            Status::Parked => StatusName::Parked,
-            Status::Held => StatusName::Held,
-        };
-        Self {
-            format: FORMAT,
-            cursor: cursor.seq,
-            event_id: cursor.event_id,
-            era: cursor.era,
-            status,
-            attempt: cursor.attempt,
-            rev: cursor.rev,
-            state: position.state.clone(),
-        }
-    }
-
-    pub(crate) fn into_position(self) -> Result<Position, UnreadableRow> {
-        check_format(self.format)?;
-        let status = match self.status {
-            StatusName::Ready => Status::Ready,
-            StatusName::Retrying => Status::Retrying,
-            StatusName::Parked => Status::Parked,
-            StatusName::Held => Status::Held,
-        };
-        let (seq, event_id, era) = (self.cursor, self.event_id, self.era);
-        let cursor = Cursor { seq, event_id, era, status, attempt: self.attempt, rev: self.rev };
-        Ok(Position { cursor, state: self.state })
-    }
-}
-
 /// A row of a read model that has no cursor in it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ViewItem {
@@ -245,57 +198,11 @@ impl AnswerItem {
     }
 }
 
-/// A consumer as the registry knows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct RegistryItem {
-    pub(crate) pk: String,
-    pub(crate) sk: ConsumerName,
-    pub(crate) format: u16,
-    #[serde(serialize_with = "serde_dynamo::string_set::serialize")]
-    pub(crate) handles: std::collections::BTreeSet<EventType>,
-    pub(crate) storage: HomeName,
-    pub(crate) generation: u32,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum HomeName {
-    Progress,
-    Views,
-}
-
-impl From<CursorHome> for HomeName {
-    fn from(home: CursorHome) -> Self {
-        match home {
-            CursorHome::Progress => Self::Progress,
-            CursorHome::Views => Self::Views,
-        }
-    }
-}
-
-impl From<HomeName> for CursorHome {
-    fn from(home: HomeName) -> Self {
-        match home {
-            HomeName::Progress => Self::Progress,
-            HomeName::Views => Self::Views,
-        }
-    }
-}
-
 /// The names and values of a row's two key attributes, in the table where it lies.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct RowKey {
     pub(crate) partition: (&'static str, String),
     pub(crate) sort: (&'static str, String),
-}
-
-/// Where a consumer's cursor for an aggregate lies: everything begins with the tenant.
-pub(crate) fn cursor_key(home: CursorHome, key: &CursorKey) -> RowKey {
-    let (partition, sort) = match home {
-        CursorHome::Progress => ("pk", "sk"),
-        CursorHome::Views => ("view", "row"),
-    };
-    RowKey { partition: (partition, key.aggregate.to_string()), sort: (sort, key.consumer.to_string()) }
 }
 
 /// Where a read model's row lies. `~` is in no id, so it cannot be taken for an aggregate.
@@ -319,7 +226,12 @@ pub(crate) fn bucket(at: Timestamp, shard: u64) -> String {
 }
 
 fn shard_of(aggregate: &str) -> u64 {
-    aggregate.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte))) % INDEX_SHARDS
+    hash(aggregate) % INDEX_SHARDS
+}
+
+/// The same for ever: rows lie where it says.
+fn hash(text: &str) -> u64 {
+    text.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)))
 }
 
 fn check_format(format: u16) -> Result<(), UnreadableRow> {

@@ -15,11 +15,11 @@ use towpath::ports::{
     Answer, CommitError, Consistency, CursorHome, CursorKey, Head, JournalRow, KeptAnswer, Position, Store, Stored,
     Unavailable,
 };
-use towpath::{AggregateKey, IdempotencyKey, Seq, TenantId};
+use towpath::{AggregateKey, IdempotencyKey, Seq, Skipped, TenantId};
 
 use crate::config::Tables;
-use crate::rows::{AnswerItem, CursorItem, EntityItem, OutboxItem, RowKey, ViewItem};
-use crate::rows::{answer_key, cursor_key, view_partition};
+use crate::rows::{AnswerItem, CursorItem, EntityItem, OutboxItem, RowKey, SkipItem, ViewItem};
+use crate::rows::{answer_key, cursor_key, skip_key, skips_of, view_partition};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
@@ -46,7 +46,7 @@ impl AwsStore {
         self.get_progress(&nothing).await.map(|_| ())
     }
 
-    async fn get_progress(&self, key: &RowKey) -> Result<Option<Item>, Unavailable> {
+    pub(crate) async fn get_progress(&self, key: &RowKey) -> Result<Option<Item>, Unavailable> {
         let got = self
             .dynamodb
             .get_item()
@@ -59,7 +59,7 @@ impl AwsStore {
         Ok(got.item)
     }
 
-    fn home(&self, home: CursorHome) -> &str {
+    pub(crate) fn home(&self, home: CursorHome) -> &str {
         match home {
             CursorHome::Progress => &self.tables.progress,
             CursorHome::Views => &self.tables.views,
@@ -161,6 +161,29 @@ impl AwsStore {
         row.into_head().map(Some).map_err(unreadable)
     }
 
+    async fn query_skipped(&self, key: &CursorKey) -> Result<Vec<Skipped>, Unavailable> {
+        let of = skip_key(key, Seq::ZERO);
+        let mut pages = self
+            .dynamodb
+            .query()
+            .table_name(&self.tables.progress)
+            .key_condition_expression("#pk = :aggregate AND begins_with(#sk, :skips)")
+            .expression_attribute_names("#pk", of.partition.0)
+            .expression_attribute_names("#sk", of.sort.0)
+            .expression_attribute_values(":aggregate", AttributeValue::S(of.partition.1))
+            .expression_attribute_values(":skips", AttributeValue::S(skips_of(key)))
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send();
+        let mut skipped = Vec::new();
+        while let Some(item) = pages.next().await {
+            let row: SkipItem = decode(item.map_err(unavailable("Query of skips"))?, "a skip")?;
+            skipped.push(row.into_skipped().map_err(unreadable)?);
+        }
+        Ok(skipped)
+    }
+
     async fn query_view(&self, tenant: &TenantId, view: &str, partition: &str) -> Result<Vec<String>, Unavailable> {
         let mut pages = self
             .dynamodb
@@ -222,6 +245,10 @@ impl Store for AwsStore {
         limit: usize,
     ) -> Answer<'a, Vec<JournalRow>> {
         Box::pin(self.query_journal(key, after, through, limit))
+    }
+
+    fn skipped<'a>(&'a self, key: &'a CursorKey) -> Answer<'a, Vec<Skipped>> {
+        Box::pin(self.query_skipped(key))
     }
 
     fn view<'a>(&'a self, tenant: &'a TenantId, view: &'a str, partition: &'a str) -> Answer<'a, Vec<String>> {

@@ -2,16 +2,18 @@
 //! Must not know: personal data. An event is logged by its ids, never by its data.
 
 use metrics_cloudwatch_embedded::{Builder, Collector};
-use towpath::batch::BatchReport;
+use towpath::audit::AuditReport;
 use towpath::relay::RelayReport;
-use towpath::{Envelope, Failure};
+use towpath::{Counts, Failed, Then, Timestamp};
 use tracing_subscriber::EnvFilter;
 
 /// Namespace of every metric.
 pub(crate) const NAMESPACE: &str = "Towpath";
+/// Values of one metric in one line.
+const LAGS: usize = 100;
 
-/// Starts logging and metrics; `dimension` is (`consumer` or `function`, its name).
-pub(crate) fn start(stage: &str, log_level: &str, dimension: (&'static str, &str)) -> Option<&'static Collector> {
+/// Starts logging and metrics; `dimensions` are those of every metric besides the stage, by name.
+pub(crate) fn start(stage: &str, log_level: &str, dimensions: &[(&'static str, &str)]) -> Option<&'static Collector> {
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
@@ -19,12 +21,10 @@ pub(crate) fn start(stage: &str, log_level: &str, dimension: (&'static str, &str
         .with_current_span(false)
         .with_env_filter(EnvFilter::new(log_level))
         .init();
-    let (name, value) = dimension;
-    let metrics = Builder::new()
-        .cloudwatch_namespace(NAMESPACE)
-        .with_dimension("stage", stage.to_owned())
-        .with_dimension(name, value.to_owned())
-        .init();
+    let builder = Builder::new().cloudwatch_namespace(NAMESPACE).with_dimension("stage", stage.to_owned());
+    let with =
+        |builder: Builder, (name, value): &(&'static str, &str)| builder.with_dimension(*name, (*value).to_owned());
+    let metrics = dimensions.iter().fold(builder, with).init();
     metrics.map_err(|error| tracing::error!(%error, "metrics are off")).ok()
 }
 
@@ -35,18 +35,23 @@ pub(crate) fn flush(metrics: Option<&Collector>) {
     }
 }
 
-/// What a consumer did.
-pub(crate) fn count_batch(report: &BatchReport) {
-    count("Received", report.received);
-    count("Applied", report.applied);
-    count("Duplicates", report.duplicates);
-    count("Gaps", report.gaps);
-    count("Committed", report.committed);
-    count("Failed", report.failed.len() as u64);
-    count("DeadLettered", report.dead_lettered);
-    for lag in &report.lags {
-        #[allow(clippy::cast_precision_loss, reason = "milliseconds of lag are far below 2^52")]
-        metrics::histogram!("Lag").record(*lag as f64);
+/// What a consumer did in one invocation; `failed` messages go back to the queue.
+pub(crate) fn count_consumer(counts: &Counts, failed: usize) {
+    count("Received", counts.received);
+    count("Applied", counts.applied);
+    count("Duplicates", counts.duplicates);
+    count("Gaps", counts.gaps);
+    count("Waiting", counts.waiting);
+    count("HandedOver", counts.handed_over);
+    count("Parked", counts.parked);
+    count("Skipped", counts.skipped);
+    count("RefusedGroups", counts.refused);
+    count("Committed", counts.committed);
+    count("DeadLettered", counts.dead_lettered);
+    count("Failed", failed as u64);
+    // A metric line holds 100 values: a long catch-up shows evenly spaced ones.
+    for lag in counts.lags.iter().step_by(counts.lags.len().div_ceil(LAGS).max(1)) {
+        metrics::histogram!("Lag").record(as_number(*lag));
     }
 }
 
@@ -58,6 +63,27 @@ pub(crate) fn count_relay(report: &RelayReport, quarantined: u64) {
     count("Quarantined", quarantined);
 }
 
+/// What the auditor found, zeros too: an alarm needs to tell "none" from "nobody looked".
+pub(crate) fn measure_audit(report: &AuditReport, now: Timestamp) {
+    for (consumer, found) in &report.consumers {
+        let measured = [("UnaccountedEvents", found.unaccounted), ("Overdue", found.overdue), ("Woken", found.woken)];
+        for (name, value) in measured {
+            metrics::gauge!(name, "consumer" => consumer.to_string()).set(as_number(value));
+        }
+        if found.unaccounted > 0 {
+            tracing::error!(%consumer, unaccounted = found.unaccounted, woken = found.woken, "events are missing");
+        }
+    }
+    if let Some(swept) = report.swept {
+        metrics::gauge!("SweepAgeSeconds", "function" => "auditor").set(as_number(now.millis_since(swept) / 1_000));
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "counts, milliseconds and seconds are far below 2^52")]
+fn as_number(value: u64) -> f64 {
+    value as f64
+}
+
 /// Counts, leaving zeros out: a metric that was not touched costs nothing.
 pub(crate) fn count(name: &'static str, by: u64) {
     if by > 0 {
@@ -66,22 +92,41 @@ pub(crate) fn count(name: &'static str, by: u64) {
 }
 
 /// One line for one failure, with all ids that lead to its story.
-pub(crate) fn log_failure(consumer: &str, envelope: Option<&Envelope>, failure: &Failure) {
-    let reason = failure.reason();
-    match envelope {
+pub(crate) fn log_failure(consumer: &str, failed: &Failed) {
+    let (reason, then) = (failed.failure.reason(), then(failed.then));
+    let aggregate = failed.aggregate.as_ref().map(ToString::to_string);
+    match &failed.envelope {
         Some(event) => tracing::warn!(
             consumer,
             tenant_id = %event.tenant_id,
             event_id = %event.event_id,
             event_type = %event.event_type,
-            aggregate = %event.aggregate(),
+            aggregate,
             seq = event.seq.0,
             correlation_id = %event.correlation_id,
             causation_id = %event.causation_id,
             class = %reason.class,
             reason = %reason.message,
-            "an event was not applied; the queue will offer it again"
+            then,
+            "an event was not applied"
         ),
-        None => tracing::warn!(consumer, class = %reason.class, reason = %reason.message, "a message was not handled"),
+        None => tracing::warn!(
+            consumer,
+            aggregate,
+            class = %reason.class,
+            reason = %reason.message,
+            then,
+            "a message was not handled"
+        ),
+    }
+}
+
+fn then(then: Then) -> &'static str {
+    match then {
+        Then::Again => "the queue delivers the message again",
+        Then::HandedOver => "a wake tries it again",
+        Then::Parked => "it waits for an operator",
+        Then::GivenUp => "the replay of it ends here",
+        Then::Kept => "the message is kept whole in the dead-letter queue",
     }
 }

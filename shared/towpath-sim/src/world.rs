@@ -12,7 +12,7 @@ use towpath::ports::{
     Answer, CommitError, Consistency, CursorHome, CursorKey, DeadLetters, Head, Host, JournalRow, KeptAnswer, Position,
     Store, Stored, Unavailable, Wakes,
 };
-use towpath::{AggregateKey, ConsumerName, IdempotencyKey, Seq, TenantId, Ticket, Timestamp, Wake};
+use towpath::{AggregateKey, ConsumerName, IdempotencyKey, Seq, Skipped, TenantId, Ticket, Timestamp, Wake};
 
 use crate::Tables;
 
@@ -165,6 +165,14 @@ impl Store for World {
         self.read(move |tables| tables.skipped_by(&key))
     }
 
+    fn skipped<'a>(&'a self, key: &'a CursorKey) -> Answer<'a, Vec<Skipped>> {
+        let key = key.clone();
+        self.read(move |tables| {
+            let of = tables.skipped.iter().filter(|((of, _), _)| *of == key);
+            of.map(|(_, skipped)| skipped.clone()).collect()
+        })
+    }
+
     fn view<'a>(&'a self, tenant: &'a TenantId, view: &'a str, partition: &'a str) -> Answer<'a, Vec<String>> {
         let (tenant, view, partition) = (tenant.clone(), view.to_owned(), partition.to_owned());
         self.read(move |tables| tables.view(&tenant, &view, &partition))
@@ -221,6 +229,10 @@ impl DeadLetters for World {
 }
 
 impl Wakes for World {
+    fn backlog<'a>(&'a self, _: &'a ConsumerName) -> Answer<'a, u64> {
+        ready(Ok(0)).boxed_local()
+    }
+
     fn wake<'a>(&'a self, to: &'a ConsumerName, wake: &'a Wake) -> Answer<'a, ()> {
         let (to, wake) = (to.clone(), wake.clone());
         self.call(

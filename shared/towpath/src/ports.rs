@@ -214,7 +214,7 @@ pub trait Store {
     ) -> Answer<'a, Vec<JournalRow>>;
 
     /// Reads which events of an aggregate a consumer passed over on record.
-    fn skipped<'a>(&'a self, key: &'a CursorKey) -> Answer<'a, Vec<Seq>>;
+    fn skipped<'a>(&'a self, key: &'a CursorKey) -> Answer<'a, Vec<Skipped>>;
 
     /// Reads one read model's partition in the order of its sort keys, as JSON.
     fn view<'a>(&'a self, tenant: &'a TenantId, view: &'a str, partition: &'a str) -> Answer<'a, Vec<String>>;
@@ -246,10 +246,12 @@ pub trait DeadLetters {
     fn ticket<'a>(&'a self, ticket: &'a Ticket) -> Answer<'a, ()>;
 }
 
-/// The wake queues.
+/// The queues of consumers.
 pub trait Wakes {
     /// Sends a wake to a consumer. Sent twice is as good as once.
     fn wake<'a>(&'a self, to: &'a ConsumerName, wake: &'a Wake) -> Answer<'a, ()>;
+    /// About how many first deliveries wait in a consumer's queue, those in flight included.
+    fn backlog<'a>(&'a self, of: &'a ConsumerName) -> Answer<'a, u64>;
 }
 
 /// A consumer as the registry knows it.
@@ -307,8 +309,6 @@ pub trait Ledger {
     fn sweep<'a>(&'a self, after: Option<&'a str>) -> Answer<'a, (Vec<IndexRow>, Option<String>)>;
     /// Cursors whose time to be looked at lies before `before`, at most `limit`.
     fn due(&self, home: CursorHome, before: Timestamp, limit: usize) -> Answer<'_, Vec<CursorKey>>;
-    /// Messages in a consumer's queue, those in flight included.
-    fn backlog<'a>(&'a self, consumer: &'a ConsumerName) -> Answer<'a, u64>;
     /// How far the auditor is.
     fn audit_state(&self) -> Answer<'_, AuditState>;
     /// Keeps how far the auditor is; only if its rev is `expect`.

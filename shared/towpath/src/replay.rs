@@ -83,7 +83,7 @@ async fn run(
         let Some(last) = rows.last().map(|row| row.envelope.seq) else { return Ok(()) };
         let again = |row: &JournalRow| {
             consumer.wants(row)
-                && !skipped.contains(&row.envelope.seq)
+                && !skipped.iter().any(|skipped| skipped.seq == row.envelope.seq)
                 && (replay.types.is_empty() || replay.types.contains(&row.envelope.event_type))
         };
         let wanted: Vec<Rc<Envelope>> = rows.into_iter().filter(again).map(|row| Rc::new(row.envelope)).collect();

@@ -1,11 +1,18 @@
-//! A consumer as a Lambda function: an SQS batch in, the failed messages out.
+//! A consumer as a Lambda function, woken by two queues: its FIFO queue brings batches of events, its wake queue single
+//! wakes. Out go the messages that must be delivered again. Must not know: what either machine decides.
 
-use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
+use std::time::Duration;
+
+use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use towpath::batch::{ConsumerPorts, Message, handle_batch};
-use towpath::{Consumer, Era, Producer};
+use towpath::ports::DeadLetters;
+use towpath::wake::{Outcome, handle_wake};
+use towpath::{Consumer, Counts, Era, Failed, Failure, Producer, Then, Wake};
 
 use crate::lambda::{Exit, Problem, host, invocation_failed, plant, producer, run};
+use crate::queues::{QueueUrls, WakeQueues};
+use crate::registry::Registration;
 use crate::{AwsStore, DeadLetterQueue, clients, config, telemetry};
 
 /// Runs a consumer: `fn main() -> Exit { run_consumer(inventory::consumer(), env!("CARGO_PKG_VERSION")) }`.
@@ -13,18 +20,31 @@ pub fn run_consumer(consumer: Consumer, version: &str) -> Exit {
     run(async move {
         let config = config::consumer(config::process_environment)?;
         let common = &config.common;
-        let metrics = telemetry::start(&common.stage, &common.log_level, ("consumer", consumer.name().as_str()));
+        let metrics = telemetry::start(&common.stage, &common.log_level, &[("consumer", consumer.name().as_str())]);
         plant();
         let sdk = clients::load().await;
-        let dynamodb = aws_sdk_dynamodb::Client::new(&sdk);
+        let sqs = aws_sdk_sqs::Client::new(&sdk);
+        let urls = QueueUrls { queue: config.queue_url.clone(), wake: config.wake_queue_url.clone() };
         let function = Function {
             producer: producer(consumer.name().as_str(), version)?,
-            store: AwsStore::new(dynamodb, common.tables.clone(), common.outbox_retention_days),
-            dead_letters: DeadLetterQueue::new(aws_sdk_sqs::Client::new(&sdk), config.dead_letter_queue_url),
+            store: AwsStore::new(
+                aws_sdk_dynamodb::Client::new(&sdk),
+                common.tables.clone(),
+                common.outbox_retention_days,
+            ),
+            dead_letters: DeadLetterQueue::new(sqs.clone(), config.dead_letter_queue_url.clone()),
+            wakes: WakeQueues::new(sqs, [(consumer.name().clone(), urls)].into()),
             consumer,
         };
-        function.store.register(&function.consumer).await?;
+        let registration = Registration {
+            consumer: function.consumer.registration(),
+            queue_url: Some(config.queue_url),
+            wake_queue_url: Some(config.wake_queue_url),
+            dead_letter_queue_url: Some(config.dead_letter_queue_url),
+        };
+        function.store.register(&registration).await?;
         function.dead_letters.warm().await?;
+        function.wakes.warm().await?;
         let function = &function;
         lambda_runtime::run(service_fn(move |event: LambdaEvent<serde_json::Value>| async move {
             let answer = function.handle(event).await;
@@ -41,28 +61,103 @@ struct Function {
     producer: Producer,
     store: AwsStore,
     dead_letters: DeadLetterQueue,
+    wakes: WakeQueues,
+}
+
+/// A message, and what only SQS wants to know of it.
+#[derive(Debug, PartialEq)]
+struct Delivery {
+    message: Message,
+    /// By which SQS is asked to hide it longer.
+    receipt: String,
+    /// Does it come from a FIFO queue?
+    fifo: bool,
 }
 
 impl Function {
     async fn handle(&self, event: LambdaEvent<serde_json::Value>) -> Result<SqsBatchResponse, Diagnostic> {
-        let messages = messages(event.payload).map_err(|why| invocation_failed("NotAnSqsEvent", why))?;
+        let deliveries = deliveries(event.payload).map_err(|why| invocation_failed("NotAnSqsEvent", why))?;
         let host = host(&event.context);
         let ports = ConsumerPorts {
             store: &self.store,
             host: &host,
             dead_letters: &self.dead_letters,
+            wakes: &self.wakes,
             producer: &self.producer,
             era: Era::FIRST,
         };
-        let report = handle_batch(&self.consumer, ports, &messages).await;
-        telemetry::count_batch(&report);
-        for (envelope, failure) in &report.failures {
-            telemetry::log_failure(self.consumer.name().as_str(), envelope.as_deref(), failure);
+        let (events, wakes): (Vec<_>, Vec<_>) = deliveries.into_iter().partition(|delivery| delivery.fifo);
+        let mut failed = Vec::new();
+        if !events.is_empty() {
+            let events: Vec<Message> = events.into_iter().map(|delivery| delivery.message).collect();
+            let report = handle_batch(&self.consumer, ports, &events).await;
+            self.tell(&report.counts, report.failed.len());
+            failed.extend(report.failed);
+        }
+        let mut wakes = wakes.into_iter();
+        if let Some(wake) = wakes.next()
+            && !self.wake(ports, &wake).await
+        {
+            failed.push(wake.message.id);
+        }
+        for one_too_many in wakes {
+            tracing::error!("the wake queue's mapping must have BatchSize 1: a wake is left to the queue");
+            failed.push(one_too_many.message.id);
         }
         let mut answer = SqsBatchResponse::default();
-        answer.batch_item_failures = report.failed.into_iter().map(failed_item).collect();
+        answer.batch_item_failures = failed.into_iter().map(failed_item).collect();
         Ok(answer)
     }
+
+    /// Carries out one wake. `false`: it is put off, and must come back.
+    async fn wake(&self, ports: ConsumerPorts<'_>, delivery: &Delivery) -> bool {
+        let message = &delivery.message;
+        let (counts, done) = match Wake::parse(&message.body) {
+            Ok(wake) => {
+                let report = handle_wake(&self.consumer, ports, &wake, message.receives).await;
+                if let Outcome::Again(after) = report.outcome {
+                    self.put_off(&delivery.receipt, jittered(after, ports.host.random())).await;
+                }
+                (report.counts, report.outcome == Outcome::Done)
+            }
+            Err(error) => self.set_aside(message, &format!("it is no wake: {error}")).await,
+        };
+        self.tell(&counts, usize::from(!done));
+        done
+    }
+
+    /// A wake that cannot be put off comes back when the queue's own visibility timeout ends.
+    async fn put_off(&self, receipt: &str, time: Duration) {
+        if let Err(error) = self.wakes.put_off(self.consumer.name(), receipt, time).await {
+            tracing::warn!(reason = %error, "a wake comes back later than it should");
+        }
+    }
+
+    /// Keeps a message of the wake queue that is no wake. `false`: it could not be kept, and must come back.
+    async fn set_aside(&self, message: &Message, reason: &str) -> (Counts, bool) {
+        let (kept, then, reason) = match self.dead_letters.keep(message, reason).await {
+            Ok(()) => (true, Then::Kept, reason.to_owned()),
+            Err(error) => (false, Then::Again, format!("{reason}; {error}")),
+        };
+        let failure = Failure::reject("unreadable wake", reason);
+        let failures = vec![Failed { aggregate: None, envelope: None, failure, then }];
+        (Counts { received: 1, dead_lettered: u64::from(kept), failures, ..Counts::default() }, kept)
+    }
+
+    fn tell(&self, counts: &Counts, failed: usize) {
+        telemetry::count_consumer(counts, failed);
+        for failure in &counts.failures {
+            telemetry::log_failure(self.consumer.name().as_str(), failure);
+        }
+    }
+}
+
+/// Whole seconds, and up to a fifth more, so that what failed together does not come back together.
+fn jittered(after: Duration, random: u128) -> Duration {
+    let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+    let permille = u32::try_from(random % 201).unwrap_or_default(); // of 0 to 200
+    let whole = Duration::from_secs(seconds);
+    whole + whole * permille / 1_000
 }
 
 fn failed_item(id: String) -> BatchItemFailure {
@@ -73,15 +168,21 @@ fn failed_item(id: String) -> BatchItemFailure {
 
 /// The messages of an SQS event. What is no SQS event is an error, so that Lambda delivers it again; an empty one is
 /// an empty batch.
-fn messages(payload: serde_json::Value) -> Result<Vec<Message>, String> {
+fn deliveries(payload: serde_json::Value) -> Result<Vec<Delivery>, String> {
     let event: SqsEvent = serde_json::from_value(payload)
-        .map_err(|_| "the event is not an SQS event: map this function to an SQS FIFO queue".to_owned())?;
-    let message = |record: aws_lambda_events::sqs::SqsMessage| {
-        let id = record.message_id.filter(|id| !id.is_empty()).ok_or("an SQS record has no messageId")?;
-        let group = record.attributes.get("MessageGroupId").cloned().unwrap_or_default();
-        Ok(Message { id, group, body: record.body.unwrap_or_default() })
-    };
-    event.records.into_iter().map(message).collect()
+        .map_err(|_| "the event is not an SQS event: map this function to its two SQS queues".to_owned())?;
+    event.records.into_iter().map(delivery).collect()
+}
+
+fn delivery(record: SqsMessage) -> Result<Delivery, String> {
+    let id = record.message_id.filter(|id| !id.is_empty()).ok_or("an SQS record has no messageId")?;
+    let group = record.attributes.get("MessageGroupId").cloned().unwrap_or_default();
+    let receives = record.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok());
+    Ok(Delivery {
+        message: Message { id, group, receives: receives.unwrap_or(1).max(1), body: record.body.unwrap_or_default() },
+        receipt: record.receipt_handle.unwrap_or_default(),
+        fifo: record.event_source_arn.is_some_and(|arn| arn.ends_with(".fifo")),
+    })
 }
 
 #[cfg(test)]
@@ -92,9 +193,36 @@ mod tests {
 
     #[test]
     fn what_is_no_sqs_event_is_an_error_and_an_empty_one_is_empty() {
-        assert_eq!(messages(json!({ "Records": [] })), Ok(vec![]));
-        assert!(messages(json!({ "hello": 1 })).is_err());
+        assert_eq!(deliveries(json!({ "Records": [] })), Ok(vec![]));
+        assert!(deliveries(json!({ "hello": 1 })).is_err());
         let nameless = json!({ "Records": [{ "body": "x", "attributes": {}, "messageAttributes": {} }] });
-        assert_eq!(messages(nameless), Err("an SQS record has no messageId".to_owned()));
+        assert_eq!(deliveries(nameless), Err("an SQS record has no messageId".to_owned()));
+    }
+
+    #[test]
+    fn a_message_comes_with_its_queue_and_with_how_often_it_came() {
+        let record = |queue: &str, receives: &str| {
+            json!({ "Records": [{
+                "messageId": "m", "receiptHandle": "r", "body": "x", "messageAttributes": {},
+                "attributes": { "MessageGroupId": "acme#0", "ApproximateReceiveCount": receives },
+                "eventSourceARN": format!("arn:aws:sqs:us-east-1:1:{queue}")
+            }] })
+        };
+        let one = |queue, receives| deliveries(record(queue, receives)).unwrap().remove(0);
+        let event = one("inventory.fifo", "3");
+        assert_eq!((event.fifo, event.message.receives, event.message.group.as_str()), (true, 3, "acme#0"));
+        let wake = one("inventory-WakeQueue-1", "0");
+        assert_eq!((wake.fifo, wake.message.receives, wake.receipt.as_str()), (false, 1, "r"));
+    }
+
+    #[test]
+    fn a_wait_is_never_shortened_and_at_most_a_fifth_longer() {
+        for random in [0, 7, 200, 201, u128::MAX] {
+            for wait in [0, 1, 900].map(Duration::from_secs) {
+                let jittered = jittered(wait, random);
+                assert!(jittered >= wait && jittered <= wait * 6 / 5, "{wait:?} {random} {jittered:?}");
+            }
+        }
+        assert_eq!(jittered(Duration::from_millis(1_200), 0), Duration::from_secs(2));
     }
 }

@@ -260,8 +260,8 @@ pub fn run_api(
     route: impl AsyncFn(&Api<'_>, &HttpRequest) -> Result<Reply, HttpError>,
 ) -> Exit {
     run(async {
-        let config = config::api(config::process_environment)?;
-        let metrics = telemetry::start(&config.stage, &config.log_level, ("function", name));
+        let config = config::common(config::process_environment)?;
+        let metrics = telemetry::start(&config.stage, &config.log_level, &[("function", name)]);
         plant();
         let producer = producer(name, version)?;
         let sdk = clients::load().await;

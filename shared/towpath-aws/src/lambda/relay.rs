@@ -17,7 +17,7 @@ use crate::{clients, config, telemetry};
 pub fn run_relay() -> Exit {
     run(async {
         let config = config::relay(config::process_environment)?;
-        let metrics = telemetry::start(&config.common.stage, &config.common.log_level, ("function", "relay"));
+        let metrics = telemetry::start(&config.common.stage, &config.common.log_level, &[("function", "relay")]);
         plant();
         let sdk = clients::load().await;
         let arns = TopicArns { events: config.events_topic_arn, commands: config.commands_topic_arn };

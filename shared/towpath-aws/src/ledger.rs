@@ -1,0 +1,228 @@
+//! The core's `Ledger` port on DynamoDB: what an auditor reads, page by page, and the one row that it writes.
+//! Must not know: what it makes of them.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::{Deserialize, Serialize};
+use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
+use serde_json::Value;
+use towpath::ports::{
+    Answer, AuditState, CommitError, CursorHome, CursorKey, IndexRow, Ledger, Registered, Unavailable,
+};
+use towpath::{EventId, Rev, Timestamp};
+
+use crate::AwsStore;
+use crate::commit::{Condition, item_at};
+use crate::rows::{AuditItem, BY_DUE, BY_TIME, DUE_SHARDS, DueItem, INDEX_SHARDS, IndexItem, audit_key, bucket};
+use crate::store::{Item, decode, number, unavailable, unreadable};
+
+/// Rows of a page: as many as one invocation compares with cursors in a few seconds.
+const PAGE_ROWS: i32 = 500;
+const MILLIS_AN_HOUR: u64 = 3_600_000;
+
+type Page = (Vec<IndexRow>, Option<String>);
+
+/// A place in the time index: an hour, one of its shards, and the last row that was read there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Place {
+    hour: u64,
+    shard: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    row: Option<Value>,
+}
+
+impl Place {
+    fn first(since: Timestamp) -> Self {
+        Self { hour: since.as_millis() / MILLIS_AN_HOUR, shard: 0, row: None }
+    }
+
+    fn at(&self) -> Timestamp {
+        Timestamp::from_millis(self.hour * MILLIS_AN_HOUR)
+    }
+
+    /// The place after a page that ended at `row`, or at the end of its shard; none after `until`.
+    fn next(&self, row: Option<Value>, until: Timestamp) -> Option<Self> {
+        let next = match row {
+            Some(row) => Self { row: Some(row), ..*self },
+            None if self.shard + 1 < INDEX_SHARDS => Self { shard: self.shard + 1, row: None, ..*self },
+            None => Self { hour: self.hour + 1, shard: 0, row: None },
+        };
+        (next.at() <= until).then_some(next)
+    }
+}
+
+impl AwsStore {
+    async fn page_of_committed(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+        after: Option<&str>,
+    ) -> Result<Page, Unavailable> {
+        let place: Place = after.map_or_else(|| Ok(Place::first(since)), parse)?;
+        let got = self
+            .dynamodb
+            .query()
+            .table_name(&self.tables.outbox)
+            .index_name(BY_TIME)
+            .key_condition_expression("#bucket = :bucket AND #event_id BETWEEN :first AND :last")
+            .expression_attribute_names("#bucket", "bucket")
+            .expression_attribute_names("#event_id", "event_id")
+            .expression_attribute_values(":bucket", AttributeValue::S(bucket(place.at(), place.shard)))
+            .expression_attribute_values(":first", AttributeValue::S(EventId::new(since, 0).to_string()))
+            .expression_attribute_values(":last", AttributeValue::S(EventId::new(until, u128::MAX).to_string()))
+            .set_exclusive_start_key(place.row.as_ref().map(to_key).transpose()?)
+            .limit(PAGE_ROWS)
+            .send()
+            .await
+            .map_err(unavailable("Query of the time index"))?;
+        let next = place.next(got.last_evaluated_key.map(from_key).transpose()?, until);
+        Ok((index_rows(got.items.unwrap_or_default())?, next.map(|next| text(&next)).transpose()?))
+    }
+
+    async fn page_of_sweep(&self, after: Option<&str>) -> Result<Page, Unavailable> {
+        let place: Option<Value> = after.map(parse).transpose()?;
+        let got = self
+            .dynamodb
+            .scan()
+            .table_name(&self.tables.outbox)
+            .index_name(BY_TIME)
+            .set_exclusive_start_key(place.as_ref().map(to_key).transpose()?)
+            .limit(PAGE_ROWS)
+            .send()
+            .await
+            .map_err(unavailable("Scan of the time index"))?;
+        let next = got.last_evaluated_key.map(from_key).transpose()?.map(|next| text(&next)).transpose()?;
+        Ok((index_rows(got.items.unwrap_or_default())?, next))
+    }
+
+    /// The most overdue of all shards: the first shard alone could hide the others for ever.
+    async fn query_due(
+        &self,
+        home: CursorHome,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<CursorKey>, Unavailable> {
+        let mut found: Vec<(u64, CursorKey)> = Vec::new();
+        for shard in 0..DUE_SHARDS {
+            let got = self
+                .dynamodb
+                .query()
+                .table_name(self.home(home))
+                .index_name(BY_DUE)
+                .key_condition_expression("#due_shard = :shard AND #due < :before")
+                .expression_attribute_names("#due_shard", "due_shard")
+                .expression_attribute_names("#due", "due")
+                .expression_attribute_values(":shard", AttributeValue::S(shard.to_string()))
+                .expression_attribute_values(":before", number(before.as_millis()))
+                .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+                .send()
+                .await
+                .map_err(unavailable("Query of due rows"))?;
+            for item in got.items.unwrap_or_default() {
+                let row: DueItem = decode(item, "a due row")?;
+                found.extend(row.cursor().map(|key| (row.due, key)));
+            }
+        }
+        found.sort();
+        found.truncate(limit);
+        Ok(found.into_iter().map(|(_, key)| key).collect())
+    }
+
+    async fn read_audit_state(&self) -> Result<AuditState, Unavailable> {
+        let Some(item) = self.get_progress(&audit_key()).await? else { return Ok(AuditState::default()) };
+        let row: AuditItem = decode(item, "the auditor's row")?;
+        row.into_state().map_err(unreadable)
+    }
+
+    async fn write_audit_state(&self, state: &AuditState, expect: Rev) -> Result<(), CommitError> {
+        let item = item_at(&audit_key(), &AuditItem::new(state))?;
+        self.put(self.tables.progress.clone(), item, Condition::written("pk", expect), None).await
+    }
+}
+
+impl Ledger for AwsStore {
+    fn consumers(&self) -> Answer<'_, Vec<Registered>> {
+        Box::pin(async move {
+            let registrations = self.registered().await?;
+            Ok(registrations.into_iter().map(|registration| registration.consumer).collect())
+        })
+    }
+
+    fn committed<'a>(&'a self, since: Timestamp, until: Timestamp, after: Option<&'a str>) -> Answer<'a, Page> {
+        Box::pin(self.page_of_committed(since, until, after))
+    }
+
+    fn sweep<'a>(&'a self, after: Option<&'a str>) -> Answer<'a, Page> {
+        Box::pin(self.page_of_sweep(after))
+    }
+
+    fn due(&self, home: CursorHome, before: Timestamp, limit: usize) -> Answer<'_, Vec<CursorKey>> {
+        Box::pin(self.query_due(home, before, limit))
+    }
+
+    fn audit_state(&self) -> Answer<'_, AuditState> {
+        Box::pin(self.read_audit_state())
+    }
+
+    fn keep_audit_state<'a>(&'a self, state: &'a AuditState, expect: Rev) -> Answer<'a, (), CommitError> {
+        Box::pin(self.write_audit_state(state, expect))
+    }
+}
+
+fn index_rows(items: Vec<Item>) -> Result<Vec<IndexRow>, Unavailable> {
+    let row = |item| decode::<IndexItem>(item, "an index row")?.into_row().map_err(unreadable);
+    items.into_iter().map(row).collect()
+}
+
+fn parse<T: serde::de::DeserializeOwned>(place: &str) -> Result<T, Unavailable> {
+    serde_json::from_str(place).map_err(no_place)
+}
+
+fn text(place: &impl Serialize) -> Result<String, Unavailable> {
+    serde_json::to_string(place).map_err(no_place)
+}
+
+fn to_key(place: &Value) -> Result<Item, Unavailable> {
+    to_item(place).map_err(no_place)
+}
+
+fn from_key(key: Item) -> Result<Value, Unavailable> {
+    from_item(key).map_err(no_place)
+}
+
+fn no_place(error: impl std::fmt::Display) -> Unavailable {
+    Unavailable { call: "finding a place in the time index", why: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shard_of_every_hour_is_visited_once_and_in_order() {
+        let at = |hour: u64, minute: u64| Timestamp::from_millis(hour * MILLIS_AN_HOUR + minute * 60_000);
+        let mut visited = Vec::new();
+        let mut place = Some(Place::first(at(5, 30)));
+        while let Some(here) = place {
+            visited.push((here.hour, here.shard));
+            place = here.next(None, at(7, 0));
+        }
+        let expected: Vec<(u64, u64)> = (5..=7).flat_map(|hour| (0..INDEX_SHARDS).map(move |it| (hour, it))).collect();
+        assert_eq!(visited, expected);
+    }
+
+    #[test]
+    fn a_page_goes_on_where_the_last_one_ended_and_its_place_survives_as_text() {
+        let key: Item = [
+            ("aggregate".to_owned(), AttributeValue::S("acme#order#o-1".into())),
+            ("seq".to_owned(), AttributeValue::N("3".into())),
+        ]
+        .into();
+        let place = Place::first(Timestamp::from_millis(5 * MILLIS_AN_HOUR));
+        let next = place.next(Some(from_key(key.clone()).unwrap()), place.at()).unwrap();
+        assert_eq!((next.hour, next.shard), (5, 0));
+        let again: Place = parse(&text(&next).unwrap()).unwrap();
+        assert_eq!(again, next);
+        assert_eq!(to_key(&again.row.unwrap()).unwrap(), key);
+        assert!(parse::<Place>("?").is_err());
+    }
+}

@@ -1,0 +1,131 @@
+//! Rows of `progress` that belong to no aggregate: which consumers there are, and how far the auditor is.
+//! Must not know: expressions, clients.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use towpath::ports::{AuditState, CursorHome};
+use towpath::{ConsumerName, EventType, FORMAT, Rev, Start, Timestamp};
+
+use super::{RowKey, UnreadableRow, check_format};
+
+/// Partition of the rows that say which consumers there are.
+pub(crate) const REGISTRY: &str = "~registry";
+
+/// A consumer as the registry knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RegistryItem {
+    pub(crate) pk: String,
+    pub(crate) sk: ConsumerName,
+    pub(crate) format: u16,
+    #[serde(serialize_with = "serde_dynamo::string_set::serialize")]
+    pub(crate) handles: BTreeSet<EventType>,
+    /// From when on each type is handled; rows from before there were starts begin at the beginning.
+    #[serde(default)]
+    pub(crate) starts: BTreeMap<EventType, Start>,
+    pub(crate) storage: HomeName,
+    pub(crate) generation: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) queue_url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) wake_queue_url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) dead_letter_queue_url: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum HomeName {
+    Progress,
+    Views,
+}
+
+impl From<CursorHome> for HomeName {
+    fn from(home: CursorHome) -> Self {
+        match home {
+            CursorHome::Progress => Self::Progress,
+            CursorHome::Views => Self::Views,
+        }
+    }
+}
+
+impl From<HomeName> for CursorHome {
+    fn from(home: HomeName) -> Self {
+        match home {
+            HomeName::Progress => Self::Progress,
+            HomeName::Views => Self::Views,
+        }
+    }
+}
+
+/// How far the auditor is.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AuditItem {
+    format: u16,
+    rev: Rev,
+    audited_until: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sweep: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    swept: Option<Timestamp>,
+}
+
+impl AuditItem {
+    pub(crate) fn new(state: &AuditState) -> Self {
+        Self {
+            format: FORMAT,
+            rev: state.rev,
+            audited_until: state.audited_until,
+            sweep: state.sweep.clone(),
+            swept: state.swept,
+        }
+    }
+
+    pub(crate) fn into_state(self) -> Result<AuditState, UnreadableRow> {
+        check_format(self.format)?;
+        Ok(AuditState { rev: self.rev, audited_until: self.audited_until, sweep: self.sweep, swept: self.swept })
+    }
+}
+
+/// Where it lies.
+pub(crate) fn audit_key() -> RowKey {
+    RowKey { partition: ("pk", "~audit".to_owned()), sort: ("sk", "state".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
+
+    use super::*;
+    use crate::store::Item;
+
+    #[test]
+    fn a_registry_row_from_before_there_were_starts_is_read() {
+        let placed: EventType = "order.placed".parse().unwrap();
+        let item = RegistryItem {
+            pk: REGISTRY.to_owned(),
+            sk: "inventory".parse().unwrap(),
+            format: FORMAT,
+            handles: [placed.clone()].into(),
+            starts: [(placed, Start::Beginning)].into(),
+            storage: HomeName::Progress,
+            generation: 1,
+            queue_url: None,
+            wake_queue_url: Some("https://sqs/wake".into()),
+            dead_letter_queue_url: None,
+        };
+        let mut row: Item = to_item(&item).unwrap();
+        assert_eq!(from_item::<RegistryItem>(row.clone()).unwrap(), item);
+        row.retain(|name, _| name != "starts" && name != "wake_queue_url");
+        let old: RegistryItem = from_item(row).unwrap();
+        assert!(old.starts.is_empty() && old.wake_queue_url.is_none());
+    }
+
+    #[test]
+    fn the_auditors_place_round_trips() {
+        let at = Timestamp::from_millis(5);
+        let state = AuditState { rev: Rev(3), audited_until: at, sweep: Some("{}".into()), swept: Some(at) };
+        let row: Item = to_item(AuditItem::new(&state)).unwrap();
+        assert_eq!(from_item::<AuditItem>(row).unwrap().into_state().unwrap(), state);
+    }
+}
