@@ -16,7 +16,7 @@ use towpath::ports::{
     KeptAnswer, Ledger, Position, Publication, Publisher, Registered, Store, Stored, Unavailable, Wakes,
 };
 use towpath::{
-    AggregateKey, ConsumerName, Era, IdempotencyKey, Kind, Producer, Rev, Seq, TenantId, Ticket, Timestamp, Wake,
+    AggregateKey, ConsumerName, Era, IdempotencyKey, Kind, Producer, Rev, Seq, Skipped, TenantId, Ticket, Timestamp, Wake,
 };
 
 use crate::cloud::{Call, Cloud, ProcessId};
@@ -143,7 +143,7 @@ impl Store for Instance {
         )
     }
 
-    fn skipped<'a>(&'a self, key: &'a CursorKey) -> Answer<'a, Vec<Seq>> {
+    fn skipped<'a>(&'a self, key: &'a CursorKey) -> Answer<'a, Vec<Skipped>> {
         let (key, named) = (key.clone(), key.clone());
         let say = move || named.aggregate.to_string();
         self.read("skipped", say, move |cloud| cloud.db.tables.skipped_by(&key))
@@ -218,6 +218,16 @@ impl Wakes for Instance {
         let call = Call { name: "wake", part: Part::Wakes, say: move || format!("{consumer}: {}", crate::say::wake(&named)) };
         self.call(call, move |cloud| cloud.send_wake(&to, &wake), |error| error)
     }
+
+    fn backlog<'a>(&'a self, consumer: &'a ConsumerName) -> Answer<'a, u64> {
+        let (consumer, named) = (consumer.clone(), consumer.to_string());
+        let call = Call { name: "backlog", part: Part::Wakes, say: move || named.clone() };
+        let count = move |cloud: &mut Cloud| {
+            let of = cloud.consumer_named(&consumer).map(|consumer| &cloud.consumers[consumer]);
+            Ok(of.map_or(0, |of| of.fifo.messages().len() as u64))
+        };
+        self.call(call, count, |error| error)
+    }
 }
 
 impl Publisher for Instance {
@@ -257,14 +267,6 @@ impl Ledger for Instance {
             let late = cloud.strikes(Mishap::IndexLag);
             let (age, now) = (if late { STALE } else { 0 }, cloud.now());
             cloud.db.due(home, before, limit, age, now)
-        })
-    }
-
-    fn backlog<'a>(&'a self, consumer: &'a ConsumerName) -> Answer<'a, u64> {
-        let consumer = consumer.clone();
-        self.read("backlog", String::new, move |cloud| {
-            let of = cloud.consumer_named(&consumer).map(|consumer| &cloud.consumers[consumer]);
-            of.map_or(0, |of| of.fifo.messages().len() as u64)
         })
     }
 

@@ -81,10 +81,18 @@ impl Cloud {
         self.db.tables.home(of.home()).get(&key).map(|position| position.cursor.status)
     }
 
-    /// P6: while poison still fails, everything else was applied.
+    /// P6: while poison still fails, everything else was applied, and every attempt at the poison was counted.
     pub(crate) fn check_contained(&mut self) {
         for consumer in 0..self.consumers.len() {
             let subject = Rc::clone(&self.consumers[consumer].subject);
+            let rows = self.db.tables.home(subject.consumer.home()).iter();
+            let mut own = rows.filter(|(key, _)| key.consumer == *subject.consumer.name());
+            let uncounted = own.find(|(_, position)| {
+                position.cursor.status == Status::Retrying && position.cursor.attempt == 0
+            });
+            if let Some(key) = uncounted.map(|(key, _)| key.aggregate.clone()) {
+                self.broken("P6", Some(&key), "it was retried for an hour, and no attempt was counted".to_owned());
+            }
             let poisoned = |key: &AggregateKey| {
                 let own = self.db.tables.journal(key, Seq::ZERO, Seq(u64::MAX));
                 own.into_iter().any(|row| subject.consumer.wants(row) && (subject.is_poison)(&row.envelope))

@@ -58,9 +58,9 @@ impl Seen {
         self.0.get(&sight).copied().unwrap_or(0)
     }
 
-    /// Mishaps of all kinds that struck.
+    /// Mishaps that struck, without the calls that met an outage.
     pub fn mishaps(&self) -> u64 {
-        self.0.iter().filter(|(sight, _)| matches!(sight, Sight::Mishap(_))).map(|(_, times)| times).sum()
+        self.0.iter().filter(|(sight, _)| matches!(sight, Sight::Mishap(mishap) if !matches!(mishap, Mishap::Outage(_)))).map(|(_, times)| times).sum()
     }
 
     /// Kinds of mishap that struck.

@@ -4,7 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
@@ -168,7 +168,11 @@ fn step(cloud: &Rc<RefCell<Cloud>>) -> bool {
                 cloud.borrow_mut().kill(id, "died");
             }
             (Err(panic), _) if said(&*panic) == ON_PURPOSE => cloud.borrow_mut().kill(id, "panicked"),
-            (Err(panic), _) => resume_unwind(panic),
+            (Err(panic), _) => {
+                let why = format!("process {id} panicked: {}", said(&*panic));
+                cloud.borrow_mut().broken("P14", None, why);
+                return false;
+            }
         }
     }
 }

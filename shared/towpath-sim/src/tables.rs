@@ -1,10 +1,10 @@
 //! The tables as values: conditional writes, all or nothing, with the semantics of DynamoDB's transactions.
 //! Must not know: faults, time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use towpath::ports::{CommitError, CursorHome, CursorKey, Head, JournalRow, KeptAnswer, Position, Stored, Write};
-use towpath::{AggregateKey, ConsumerName, Place, Seq, Skipped, TenantId, Ticket, Wake};
+use towpath::{limits, AggregateKey, ConsumerName, Place, Seq, Skipped, TenantId, Ticket, Wake};
 
 /// What the four tables hold.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -32,6 +32,9 @@ pub struct Tables {
 impl Tables {
     /// Writes all or nothing: every condition is checked against the tables as they are, then everything is written.
     pub(crate) fn commit(&mut self, writes: &[Write]) -> Result<(), CommitError> {
+        if let Some(problem) = invalid(writes) {
+            return Err(CommitError::Invalid(problem));
+        }
         let refused: Vec<usize> =
             writes.iter().enumerate().filter(|(_, write)| !self.holds(write)).map(|(index, _)| index).collect();
         if !refused.is_empty() {
@@ -64,8 +67,8 @@ impl Tables {
     }
 
     /// Events of an aggregate that a consumer passed over on record.
-    pub(crate) fn skipped_by(&self, key: &CursorKey) -> Vec<Seq> {
-        self.skipped.keys().filter(|(of, _)| of == key).map(|(_, seq)| *seq).collect()
+    pub(crate) fn skipped_by(&self, key: &CursorKey) -> Vec<Skipped> {
+        self.skipped.iter().filter(|((of, _), _)| of == key).map(|(_, skipped)| skipped.clone()).collect()
     }
 
     /// One partition of a read model, in the order of its sort keys.
@@ -119,5 +122,24 @@ impl Tables {
                 self.answers.insert((tenant.clone(), key.to_string()), answer.clone());
             }
         }
+    }
+}
+
+/// What DynamoDB never accepts: too many actions, or two on one item (1).
+fn invalid(writes: &[Write]) -> Option<String> {
+    let mut items = BTreeSet::new();
+    let twice = writes.iter().map(item_of).find(|item| !items.insert(item.clone()));
+    let many = (writes.len() > limits::TRANSACTION_ACTIONS).then(|| format!("{} actions", writes.len()));
+    many.or_else(|| twice.map(|item| format!("two actions on {item}")))
+}
+
+fn item_of(write: &Write) -> String {
+    match write {
+        Write::Entity { key, .. } | Write::CheckEntity { key, .. } => format!("entity {key}"),
+        Write::Append(row) => format!("row {} {}", row.envelope.aggregate(), row.envelope.seq),
+        Write::Cursor { key, .. } => format!("cursor {} {}", key.consumer, key.aggregate),
+        Write::Skip { key, skipped } => format!("skip {} {} {}", key.consumer, key.aggregate, skipped.seq),
+        Write::Put { tenant, place, .. } | Write::Remove { tenant, place } => format!("place {tenant} {place:?}"),
+        Write::Answer { tenant, key, .. } => format!("answer {tenant} {key}"),
     }
 }

@@ -63,13 +63,17 @@ impl Cloud {
     pub(crate) fn relayed(&mut self, shard: usize, size: usize, report: Option<RelayReport>) {
         let of = &mut self.shards[shard];
         of.busy = false;
-        match report {
-            None => of.died(size),
+        let through = match report {
+            None => {
+                of.died(size);
+                Vec::new()
+            }
             Some(report) => match report.failed.first() {
                 Some(first) => of.checkpoint(*first, true),
                 None => of.checkpoint(size, false),
             },
-        }
+        };
+        self.check_published(&through);
         let wait = self.dice.between(1, SECOND);
         self.after(wait, move |cloud| cloud.poll_relay(shard));
     }
@@ -156,8 +160,8 @@ impl Cloud {
     pub(crate) fn send_wake(&mut self, to: &ConsumerName, wake: &Wake) -> Result<(), Unavailable> {
         let consumer = self.consumer_named(to).ok_or_else(no_such_queue)?;
         self.seen.count(Sight::Happened("wake sent"));
-        if matches!(wake.verb, Verb::Skip(_)) {
-            self.watch.ordered(consumer, &wake.aggregate);
+        if let Verb::Skip(order) = &wake.verb {
+            self.watch.ordered(consumer, &wake.aggregate, order.rev);
         }
         self.consumers[consumer].wakes.send(wake.clone());
         self.poke(consumer, Source::Wakes);

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use towpath::ports::{CommitError, CursorKey, JournalRow, Position, Write};
 use towpath::trouble::DEATHS;
-use towpath::{AggregateKey, CausationId, Envelope, Seq, Status, Ticket, Wake, decide};
+use towpath::{AggregateKey, CausationId, Envelope, Rev, Seq, Status, Ticket, Visibility, Wake, decide};
 
 use crate::cloud::Cloud;
 use crate::lambda::Author;
@@ -24,15 +24,15 @@ pub(crate) struct Watch {
     effects: BTreeSet<(usize, CausationId)>,
     /// Messages that were deleted.
     acknowledged: BTreeMap<(usize, AggregateKey), BTreeSet<Seq>>,
-    /// Aggregates that an operator ordered a consumer to skip an event of.
-    orders: BTreeSet<(usize, AggregateKey)>,
+    /// Skips that an operator ordered: of which row of which consumer, as it was then.
+    orders: BTreeSet<(usize, AggregateKey, Rev)>,
     /// Wakes that were killed, or that could not reach the store to say how an attempt ended.
     ended: BTreeMap<(usize, AggregateKey), u32>,
 }
 
 impl Watch {
-    pub(crate) fn ordered(&mut self, consumer: usize, aggregate: &AggregateKey) {
-        self.orders.insert((consumer, aggregate.clone()));
+    pub(crate) fn ordered(&mut self, consumer: usize, aggregate: &AggregateKey, rev: Rev) {
+        self.orders.insert((consumer, aggregate.clone(), rev));
     }
 
     pub(crate) fn ended(&mut self, consumer: usize, aggregate: &AggregateKey) {
@@ -143,8 +143,8 @@ impl Cloud {
             let skipped = writes.iter().any(
                 |write| matches!(write, Write::Skip { key: of, skipped } if of == key && skipped.seq == row.seq),
             );
-            if skipped && !self.watch.orders.contains(&(consumer, of.clone())) {
-                self.broken("P3", Some(of), format!("row {} was skipped, and nobody ordered it", row.seq));
+            if skipped && !self.watch.orders.contains(&(consumer, of.clone(), rev.unwrap_or_default())) {
+                self.broken("P3", Some(of), format!("row {} was skipped, and nobody ordered it of this row", row.seq));
             }
             self.seen.count(Sight::Happened(if skipped { "skipped" } else { "applied" }));
             let passed = self.watch.passed.entry((consumer, of.clone())).or_default();
@@ -199,6 +199,17 @@ impl Cloud {
         }
     }
 
+    /// P1: what the stream's position has passed was published, unless nobody else may see it.
+    pub(crate) fn check_published(&mut self, rows: &[JournalRow]) {
+        let missing = |row: &&JournalRow| {
+            row.visibility != Visibility::Private && !self.published.contains_key(&row.envelope.event_id)
+        };
+        if let Some(JournalRow { envelope, .. }) = rows.iter().find(missing) {
+            let why = format!("the relay left row {} behind and did not publish it", envelope.seq);
+            self.broken("P1", Some(&envelope.aggregate()), why);
+        }
+    }
+
     /// P1: what was deleted from the queue is applied, or waits behind a row that somebody will look at.
     pub(crate) fn acknowledged(&mut self, consumer: usize, messages: &[&Queued]) {
         let read = |message: &&Queued| Envelope::parse(&message.body).ok().filter(|of| is_of(&message.group, of));
@@ -211,18 +222,18 @@ impl Cloud {
         aggregates.iter().for_each(|aggregate| self.still_hinted(consumer, aggregate));
     }
 
-    /// P1: an event whose message is gone is applied, or its row is blocked, or a wake is there. A message that became
+    /// P1: an event whose message is gone is applied, or its row is parked, or a wake is there. A message that became
     /// visible while it was handled may undo this if its process dies as well: that double fault is the auditor's.
     pub(crate) fn still_hinted(&mut self, consumer: usize, aggregate: &AggregateKey) {
         let of = &self.consumers[consumer];
         let (name, home) = (of.subject.consumer.name(), of.subject.consumer.home());
         let key = CursorKey { aggregate: aggregate.clone(), consumer: name.clone() };
         let cursor = self.db.tables.home(home).get(&key).map(|position| &position.cursor);
-        let blocked = cursor.is_some_and(|cursor| cursor.status != Status::Ready);
+        let parked = cursor.is_some_and(|cursor| matches!(cursor.status, Status::Parked | Status::Held));
         let hinted = of.wakes.messages().iter().any(|waiting| waiting.wake.aggregate == *aggregate);
         let doubtful = self.seen.times(Sight::Mishap(Mishap::VisibilityLost)) > 0
             || self.seen.times(Sight::Mishap(Mishap::QueuePurged)) > 0;
-        if blocked || hinted || doubtful {
+        if parked || hinted || doubtful {
             return;
         }
         let gone = self.watch.acknowledged.get(&(consumer, aggregate.clone())).cloned().unwrap_or_default();

@@ -160,17 +160,9 @@ impl Store for World {
         self.read(move |tables| tables.journal(&key, after, through).take(limit).cloned().collect())
     }
 
-    fn skipped<'a>(&'a self, key: &'a CursorKey) -> Answer<'a, Vec<Seq>> {
-        let key = key.clone();
-        self.read(move |tables| tables.skipped_by(&key))
-    }
-
     fn skipped<'a>(&'a self, key: &'a CursorKey) -> Answer<'a, Vec<Skipped>> {
         let key = key.clone();
-        self.read(move |tables| {
-            let of = tables.skipped.iter().filter(|((of, _), _)| *of == key);
-            of.map(|(_, skipped)| skipped.clone()).collect()
-        })
+        self.read(move |tables| tables.skipped_by(&key))
     }
 
     fn view<'a>(&'a self, tenant: &'a TenantId, view: &'a str, partition: &'a str) -> Answer<'a, Vec<String>> {

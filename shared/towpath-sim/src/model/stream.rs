@@ -34,10 +34,11 @@ impl Shard {
     }
 
     /// The first `done` records of the batch are through; the next ones are tried again if there was a failure (5).
-    pub(crate) fn checkpoint(&mut self, done: usize, failed: bool) {
-        self.records.drain(..done.min(self.records.len()));
+    /// Returns what is through.
+    pub(crate) fn checkpoint(&mut self, done: usize, failed: bool) -> Vec<JournalRow> {
         self.tries = if failed { self.tries + 1 } else { 0 };
         self.size = 0;
+        self.records.drain(..done.min(self.records.len())).map(|(_, row)| row).collect()
     }
 
     /// The invocation died with its batch of `size`.
