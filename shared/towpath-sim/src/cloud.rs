@@ -211,6 +211,10 @@ impl Cloud {
         }
     }
 
+    pub(crate) fn role(&self, of: ProcessId) -> Option<&Role> {
+        self.processes.get(&of).map(|process| &process.role)
+    }
+
     pub(crate) fn roles(&self) -> impl Iterator<Item = &Role> {
         self.processes.values().map(|process| &process.role)
     }

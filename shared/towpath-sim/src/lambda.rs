@@ -6,12 +6,12 @@ use std::fmt;
 use std::rc::Rc;
 
 use futures_util::FutureExt;
-use towpath::Failed;
 use towpath::audit::AuditReport;
 use towpath::batch::{BatchReport, Message, handle_batch};
 use towpath::ports::Unavailable;
 use towpath::relay::RelayReport;
 use towpath::wake::{Outcome, WakeReport, handle_wake};
+use towpath::{AggregateKey, EventId, Failed, Seq};
 
 use crate::cloud::Cloud;
 use crate::dice::{Millis, millis};
@@ -53,7 +53,7 @@ pub(crate) enum Author {
 pub(crate) enum Role {
     Batch { consumer: usize, messages: Vec<Queued> },
     Wake { consumer: usize, message: Waiting },
-    Relay { shard: usize, size: usize },
+    Relay { shard: usize, size: usize, held: Vec<(AggregateKey, Seq, EventId)> },
     Audit,
     Client(usize),
     Operator,
@@ -186,7 +186,7 @@ impl Cloud {
         match (role, done) {
             (Role::Batch { consumer, messages }, Done::Batch(report)) => self.batch_done(consumer, &messages, &report),
             (Role::Wake { consumer, message }, Done::Wake(report)) => self.wake_done(consumer, &message, &report),
-            (Role::Relay { shard, size }, Done::Relay(report)) => self.relayed(shard, size, Some(report)),
+            (Role::Relay { shard, size, .. }, Done::Relay(report)) => self.relayed(shard, size, Some(report)),
             (Role::Client(client), Done::Client { answered }) => self.client_done(client, answered),
             _ => {}
         }
@@ -200,7 +200,7 @@ impl Cloud {
                 self.watch.ended(consumer, &message.wake.aggregate);
                 self.free(consumer, Source::Wakes);
             }
-            Role::Relay { shard, size } => self.relayed(shard, size, None),
+            Role::Relay { shard, size, .. } => self.relayed(shard, size, None),
             Role::Client(client) => self.client_done(client, false),
             Role::Audit | Role::Operator => {}
         }

@@ -7,9 +7,11 @@ use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use towpath::audit::{AuditOptions, tick};
+use towpath::planted::is_on;
 
 use crate::cloud::{Broken, Cloud};
 use crate::dice::{Clock, Dice, Millis};
@@ -110,13 +112,20 @@ fn schedule(cloud: &mut Cloud, repaired: &Rc<Cell<bool>>, at_rest: &Rc<AtRest>) 
 
 /// The auditor's tick, again and again.
 fn audit(cloud: &mut Cloud) {
-    if !cloud.is_away(Part::Auditor) {
+    if !cloud.is_away(Part::Auditor) && !is_on("5 nothing finds what was given up") {
         cloud.start(Role::Audit, AUDIT_TIMEOUT, |instance| {
-            async move { Done::Audit(tick(instance.audit_ports(), AuditOptions::default()).await) }.boxed_local()
+            async move { Done::Audit(tick(instance.audit_ports(), audit_options()).await) }.boxed_local()
         });
     }
     let wait = cloud.settings.audit_again(cloud.now());
     cloud.after(wait, audit);
+}
+
+fn audit_options() -> AuditOptions {
+    if is_on("68 watermark without overlap") {
+        return AuditOptions { overlap: Duration::ZERO, sweep_pages: 0, ..AuditOptions::default() };
+    }
+    AuditOptions::default()
 }
 
 /// The operators' visits, again and again.

@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use towpath::planted::is_on;
 use towpath::ports::{CommitError, CursorHome, CursorKey, Head, JournalRow, KeptAnswer, Position, Stored, Write};
-use towpath::{limits, AggregateKey, ConsumerName, Place, Seq, Skipped, TenantId, Ticket, Wake};
+use towpath::{AggregateKey, ConsumerName, Place, Seq, Skipped, TenantId, Ticket, Wake, limits};
 
 /// What the four tables hold.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -85,6 +86,9 @@ impl Tables {
             }
             Write::Append(row) => !self.outbox.contains_key(&(row.envelope.aggregate(), row.envelope.seq)),
             Write::Skip { key, skipped } => !self.skipped.contains_key(&(key.clone(), skipped.seq)),
+            Write::Cursor { home, key, position, .. } if is_on("56 condition on the cursor only") => {
+                self.home(*home).get(key).is_none_or(|stored| stored.cursor.seq <= position.cursor.seq)
+            }
             Write::Cursor { home, key, expect, .. } => {
                 self.home(*home).get(key).map(|position| position.cursor.rev) == *expect
             }

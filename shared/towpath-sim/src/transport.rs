@@ -7,9 +7,9 @@ use futures_util::FutureExt;
 use towpath::batch::Message;
 use towpath::ports::{JournalRow, Publication, Unavailable};
 use towpath::relay::{RelayReport, relay};
-use towpath::{AggregateKey, ConsumerName, Ticket, Verb, Wake};
+use towpath::{AggregateKey, ConsumerName, EventId, Ticket, Verb, Visibility, Wake};
 
-use crate::cloud::Cloud;
+use crate::cloud::{Cloud, ProcessId};
 use crate::dice::Millis;
 use crate::lambda::{Author, Done, Role, Source};
 use crate::mishap::{Mishap, Part};
@@ -53,8 +53,10 @@ impl Cloud {
             return;
         }
         self.shards[shard].busy = true;
-        let (size, lanes) = (rows.len(), self.settings.lanes);
-        self.start(Role::Relay { shard, size }, RELAY_TIMEOUT, move |instance| {
+        let lanes = self.settings.lanes;
+        let held = rows.iter().filter(|row| row.visibility != Visibility::Private);
+        let held = held.map(|row| (row.envelope.aggregate(), row.envelope.seq, row.envelope.event_id)).collect();
+        self.start(Role::Relay { shard, size: rows.len(), held }, RELAY_TIMEOUT, move |instance| {
             async move { Done::Relay(relay(&instance, &instance, lanes, rows).await) }.boxed_local()
         });
     }
@@ -79,8 +81,25 @@ impl Cloud {
     }
 
     /// PublishBatch: 200 can carry failed entries (9).
-    pub(crate) fn publish(&mut self, batch: &[Publication]) -> Vec<Result<(), String>> {
+    pub(crate) fn publish(&mut self, by: ProcessId, batch: &[Publication]) -> Vec<Result<(), String>> {
+        self.check_order(by, batch);
         batch.iter().map(|message| self.publish_one(message)).collect()
+    }
+
+    /// P3: a relay does not publish a row before an earlier one of its aggregate that it has, too.
+    fn check_order(&mut self, by: ProcessId, batch: &[Publication]) {
+        let Some(Role::Relay { held, .. }) = self.role(by) else { return };
+        for (at, message) in batch.iter().enumerate() {
+            let (aggregate, seq) = &message.place;
+            let comes_before = |id: &EventId| {
+                self.published.contains_key(id) || batch[..at].iter().any(|before| before.event_id == *id)
+            };
+            let earlier = held.iter().filter(|(key, place, _)| key == aggregate && place < seq);
+            if let Some((_, missing, _)) = earlier.into_iter().find(|(_, _, id)| !comes_before(id)) {
+                let (why, aggregate) = (format!("the relay put row {seq} before row {missing}"), aggregate.clone());
+                return self.broken("P3", Some(&aggregate), why);
+            }
+        }
     }
 
     fn publish_one(&mut self, message: &Publication) -> Result<(), String> {
@@ -143,6 +162,7 @@ impl Cloud {
     pub(crate) fn keep(&mut self, author: Author, message: &Message) -> Result<(), Unavailable> {
         let Author::Consumer(consumer) = author else { return Err(no_such_queue()) };
         self.seen.count(Sight::Happened("kept whole"));
+        self.watch.kept(consumer, &message.id);
         let now = self.now();
         self.consumers[consumer].dead_letters.send(&message.group, &message.id, message.body.clone(), now);
         Ok(())

@@ -26,6 +26,8 @@ pub(crate) struct Watch {
     acknowledged: BTreeMap<(usize, AggregateKey), BTreeSet<Seq>>,
     /// Skips that an operator ordered: of which row of which consumer, as it was then.
     orders: BTreeSet<(usize, AggregateKey, Rev)>,
+    /// Messages that were kept whole, because nobody can read them.
+    kept: BTreeSet<(usize, String)>,
     /// Wakes that were killed, or that could not reach the store to say how an attempt ended.
     ended: BTreeMap<(usize, AggregateKey), u32>,
 }
@@ -33,6 +35,10 @@ pub(crate) struct Watch {
 impl Watch {
     pub(crate) fn ordered(&mut self, consumer: usize, aggregate: &AggregateKey, rev: Rev) {
         self.orders.insert((consumer, aggregate.clone(), rev));
+    }
+
+    pub(crate) fn kept(&mut self, consumer: usize, message: &str) {
+        self.kept.insert((consumer, message.to_owned()));
     }
 
     pub(crate) fn ended(&mut self, consumer: usize, aggregate: &AggregateKey) {
@@ -213,6 +219,12 @@ impl Cloud {
     /// P1: what was deleted from the queue is applied, or waits behind a row that somebody will look at.
     pub(crate) fn acknowledged(&mut self, consumer: usize, messages: &[&Queued]) {
         let read = |message: &&Queued| Envelope::parse(&message.body).ok().filter(|of| is_of(&message.group, of));
+        for message in messages.iter().filter(|message| read(message).is_none() && Ticket::parse(&message.body).is_none()) {
+            if !self.watch.kept.contains(&(consumer, message.id.to_string())) {
+                let why = format!("{} was neither refused nor kept", crate::say::message(message));
+                self.broken("P4", None, why);
+            }
+        }
         let envelopes: Vec<Envelope> = messages.iter().filter_map(read).collect();
         for envelope in &envelopes {
             let key = (consumer, envelope.aggregate());
