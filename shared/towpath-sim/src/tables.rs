@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use towpath::batch::Message;
 use towpath::planted::is_on;
 use towpath::ports::{CommitError, CursorHome, CursorKey, Head, JournalRow, KeptAnswer, Position, Stored, Write};
 use towpath::{AggregateKey, ConsumerName, Place, Seq, Skipped, TenantId, Ticket, Wake, limits};
@@ -22,8 +23,10 @@ pub struct Tables {
     pub views: BTreeMap<(TenantId, Place), String>,
     /// Events that operators passed over.
     pub skipped: BTreeMap<(CursorKey, Seq), Skipped>,
-    /// Wakes in the queues of consumers.
-    pub wakes: Vec<(ConsumerName, Wake)>,
+    /// Messages in the queue of the consumer under test, and how often each was delivered.
+    pub messages: Vec<Message>,
+    /// Wakes in the queues of consumers, and how often each was delivered.
+    pub wakes: Vec<(ConsumerName, Wake, u32)>,
     /// Tickets in dead-letter queues.
     pub tickets: Vec<Ticket>,
     /// Kept answers of commands, by tenant and key.

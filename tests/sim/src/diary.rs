@@ -116,7 +116,7 @@ impl Behaviour {
 
     /// Does this event fail until the repair?
     pub fn is_poison(&self, of: &Envelope) -> bool {
-        matches!(self.temper, Temper::Poison(_)) && self.hash(of) % 6 == 0
+        matches!(self.temper, Temper::Poison(_)) && self.hash(of).is_multiple_of(6)
     }
 
     /// Goes wrong, if it is this event's turn.
@@ -137,7 +137,7 @@ impl Behaviour {
     /// The same, for handlers that cannot wait.
     fn meet_at_once(&self, of: &Envelope) -> Result<(), Failure> {
         match self.temper {
-            Temper::Flaky if self.hash(of) % 4 == 0 => {
+            Temper::Flaky if self.hash(of).is_multiple_of(4) => {
                 let mut failures = self.failures.borrow_mut();
                 let failed = failures.entry(of.event_id).or_insert(0);
                 *failed += 1;
