@@ -10,6 +10,7 @@ use futures_util::future::LocalBoxFuture;
 use towpath::ports::Unavailable;
 use towpath::{AggregateKey, EventId};
 
+use crate::Fault;
 use crate::dice::{Clock, Dice, Millis};
 use crate::instance::{Instance, NO_SKEW};
 use crate::lambda::{Deployed, Done, Role};
@@ -22,7 +23,6 @@ use crate::seen::{Seen, Sight};
 use crate::slot::Slot;
 use crate::trace::Trace;
 use crate::watch::Watch;
-use crate::Fault;
 
 /// Names a process: one invocation of a function, one request of a client, one operator at work.
 pub(crate) type ProcessId = u64;
@@ -251,7 +251,8 @@ impl Cloud {
             cloud.note(hashed, id, || (who.to_string(), format!("{name} {}{end}{how}", (call.say)())));
             answer
         };
-        let wait = if self.strikes(Mishap::SlowCall) { self.dice.between(500, 60_000) } else { self.dice.between(1, 20) };
+        let wait =
+            if self.strikes(Mishap::SlowCall) { self.dice.between(500, 60_000) } else { self.dice.between(1, 20) };
         let fault = Fault::ALL.into_iter().find(|fault| self.strikes(Mishap::Call(*fault)));
         let fill = move |cloud: &mut Cloud, slot: &Slot<Result<T, E>>, answer: Result<T, E>| {
             slot.fill(answer);

@@ -16,7 +16,8 @@ use towpath::ports::{
     KeptAnswer, Ledger, Position, Publication, Publisher, Registered, Store, Stored, Unavailable, Wakes,
 };
 use towpath::{
-    AggregateKey, ConsumerName, Era, IdempotencyKey, Kind, Producer, Rev, Seq, Skipped, TenantId, Ticket, Timestamp, Wake,
+    AggregateKey, ConsumerName, Era, IdempotencyKey, Kind, Producer, Rev, Seq, Skipped, TenantId, Ticket, Timestamp,
+    Wake,
 };
 
 use crate::cloud::{Call, Cloud, ProcessId};
@@ -215,7 +216,8 @@ impl Wakes for Instance {
     fn wake<'a>(&'a self, to: &'a ConsumerName, wake: &'a Wake) -> Answer<'a, ()> {
         let (to, wake, named) = (to.clone(), wake.clone(), wake.clone());
         let consumer = to.clone();
-        let call = Call { name: "wake", part: Part::Wakes, say: move || format!("{consumer}: {}", crate::say::wake(&named)) };
+        let call =
+            Call { name: "wake", part: Part::Wakes, say: move || format!("{consumer}: {}", crate::say::wake(&named)) };
         self.call(call, move |cloud| cloud.send_wake(&to, &wake), |error| error)
     }
 
@@ -252,9 +254,11 @@ impl Ledger for Instance {
         after: Option<&'a str>,
     ) -> Answer<'a, (Vec<IndexRow>, Option<String>)> {
         let after = after.map(str::to_owned);
-        self.read("committed", move || format!("{since} to {until}"), move |cloud| {
-            cloud.db.committed((since, until), after.as_deref(), cloud.settings.page, cloud.now())
-        })
+        self.read(
+            "committed",
+            move || format!("{since} to {until}"),
+            move |cloud| cloud.db.committed((since, until), after.as_deref(), cloud.settings.page, cloud.now()),
+        )
     }
 
     fn sweep<'a>(&'a self, after: Option<&'a str>) -> Answer<'a, (Vec<IndexRow>, Option<String>)> {
@@ -263,11 +267,15 @@ impl Ledger for Instance {
     }
 
     fn due(&self, home: CursorHome, before: Timestamp, limit: usize) -> Answer<'_, Vec<CursorKey>> {
-        self.read("due", move || format!("before {before}"), move |cloud| {
-            let late = cloud.strikes(Mishap::IndexLag);
-            let (age, now) = (if late { STALE } else { 0 }, cloud.now());
-            cloud.db.due(home, before, limit, age, now)
-        })
+        self.read(
+            "due",
+            move || format!("before {before}"),
+            move |cloud| {
+                let late = cloud.strikes(Mishap::IndexLag);
+                let (age, now) = (if late { STALE } else { 0 }, cloud.now());
+                cloud.db.due(home, before, limit, age, now)
+            },
+        )
     }
 
     fn audit_state(&self) -> Answer<'_, AuditState> {

@@ -150,17 +150,17 @@ impl Cloud {
         let subject = Rc::clone(&self.consumers[consumer].subject);
         let timeout = self.settings.function_timeout;
         self.start(Role::Batch { consumer, messages: batch }, timeout, move |instance| {
-            async move {
-                Done::Batch(handle_batch(&subject.consumer, instance.consumer_ports(), &messages).await)
-            }
-            .boxed_local()
+            async move { Done::Batch(handle_batch(&subject.consumer, instance.consumer_ports(), &messages).await) }
+                .boxed_local()
         });
         true
     }
 
     fn start_wake(&mut self, consumer: usize) -> bool {
         let (visibility, now) = (self.settings.visibility(), self.now());
-        let Some(message) = self.consumers[consumer].wakes.receive(visibility, now, &mut self.dice) else { return false };
+        let Some(message) = self.consumers[consumer].wakes.receive(visibility, now, &mut self.dice) else {
+            return false;
+        };
         if message.receives > WAKE_RECEIVES {
             self.broken("P13", Some(&message.wake.aggregate), "a wake was delivered a thousand times".to_owned());
         }
@@ -273,7 +273,9 @@ impl Role {
     /// What it is about, for the timeline.
     pub(crate) fn subject(&self) -> String {
         match self {
-            Self::Batch { messages, .. } => messages.iter().map(|message| format!("; {}", say::message(message))).collect(),
+            Self::Batch { messages, .. } => {
+                messages.iter().map(|message| format!("; {}", say::message(message))).collect()
+            }
             Self::Wake { message, .. } => format!("; {}, delivery {}", say::wake(&message.wake), message.receives),
             _ => String::new(),
         }
@@ -296,7 +298,9 @@ impl fmt::Display for Role {
 impl fmt::Display for Done {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Batch(report) => write!(f, "{} messages again, applied {}", report.failed.len(), report.counts.applied),
+            Self::Batch(report) => {
+                write!(f, "{} messages again, applied {}", report.failed.len(), report.counts.applied)
+            }
             Self::Wake(report) => write!(f, "{:?}, applied {}", report.outcome, report.counts.applied),
             Self::Relay(report) => write!(f, "published {}, failed {:?}", report.published, report.failed),
             Self::Audit(Ok(report)) => write!(f, "{report:?}"),

@@ -104,14 +104,13 @@ impl Cloud {
     fn use_command_line(&mut self, consumer: usize) {
         let of = Rc::clone(&self.consumers[consumer].subject);
         let home = of.consumer.home();
-        let parked = self.db.tables.home(home).iter().filter(|(key, position)| {
-            key.consumer == *of.consumer.name() && position.cursor.status == Status::Parked
-        });
+        let parked =
+            self.db.tables.home(home).iter().filter(|(key, position)| {
+                key.consumer == *of.consumer.name() && position.cursor.status == Status::Parked
+            });
         let parked: Vec<CursorKey> = parked.map(|(key, _)| key.clone()).collect();
-        let orders: Vec<(CursorKey, bool)> = parked
-            .into_iter()
-            .map(|key| (key, self.settings.skips && self.dice.chance(2_000)))
-            .collect();
+        let orders: Vec<(CursorKey, bool)> =
+            parked.into_iter().map(|key| (key, self.settings.skips && self.dice.chance(2_000))).collect();
         if orders.is_empty() {
             return;
         }

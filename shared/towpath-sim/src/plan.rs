@@ -150,7 +150,10 @@ impl fmt::Display for Settings {
         let (busy, calm, repair) = (self.busy_until / SECOND, self.calm_at / SECOND, self.repair_at / SECOND);
         writeln!(f, "  commands until {busy} s, calm from {calm} s, repaired at {repair} s")?;
         let Self { shards, lanes, concurrency, batch, page, max_receives, relay_tries, crew, skips, .. } = self;
-        writeln!(f, "  {shards} shards, {lanes} lanes, {concurrency} instances a queue, batches of {batch}, pages of {page}")?;
+        writeln!(
+            f,
+            "  {shards} shards, {lanes} lanes, {concurrency} instances a queue, batches of {batch}, pages of {page}"
+        )?;
         let timeout = self.function_timeout / SECOND;
         writeln!(f, "  timeout {timeout} s, at most {max_receives} receives and {relay_tries} tries of the relay")?;
         writeln!(f, "  operators: {crew:?}{}", if *skips { ", who sometimes skip" } else { "" })

@@ -87,9 +87,8 @@ impl Cloud {
             let subject = Rc::clone(&self.consumers[consumer].subject);
             let rows = self.db.tables.home(subject.consumer.home()).iter();
             let mut own = rows.filter(|(key, _)| key.consumer == *subject.consumer.name());
-            let uncounted = own.find(|(_, position)| {
-                position.cursor.status == Status::Retrying && position.cursor.attempt == 0
-            });
+            let uncounted =
+                own.find(|(_, position)| position.cursor.status == Status::Retrying && position.cursor.attempt == 0);
             if let Some(key) = uncounted.map(|(key, _)| key.aggregate.clone()) {
                 self.broken("P6", Some(&key), "it was retried for an hour, and no attempt was counted".to_owned());
             }
@@ -130,8 +129,7 @@ impl Cloud {
     }
 
     fn applied(&self) -> Applied {
-        let names: Vec<ConsumerName> =
-            self.consumers.iter().map(|of| of.subject.consumer.name().clone()).collect();
+        let names: Vec<ConsumerName> = self.consumers.iter().map(|of| of.subject.consumer.name().clone()).collect();
         self.watch.applied(&names)
     }
 }

@@ -23,7 +23,10 @@ fn write(of: &Write) -> String {
             let trouble = cursor.trouble.as_ref().map_or(String::new(), |trouble| {
                 let (due, deaths, ticket) = (trouble.due, trouble.deaths, trouble.ticket);
                 let class = &trouble.class;
-                format!(" seq {} {class:?} due {due} deaths {deaths} ticket {ticket:?} running {:?}", trouble.seq, trouble.running)
+                format!(
+                    " seq {} {class:?} due {due} deaths {deaths} ticket {ticket:?} running {:?}",
+                    trouble.seq, trouble.running
+                )
             });
             let at = format!("seq {} rev {expected}→{}", cursor.seq, cursor.rev);
             format!("cursor {} of {} {at} {status:?} attempt {attempt}{trouble}", key.aggregate, key.consumer)

@@ -60,7 +60,11 @@ impl Seen {
 
     /// Mishaps that struck, without the calls that met an outage.
     pub fn mishaps(&self) -> u64 {
-        self.0.iter().filter(|(sight, _)| matches!(sight, Sight::Mishap(mishap) if !matches!(mishap, Mishap::Outage(_)))).map(|(_, times)| times).sum()
+        self.0
+            .iter()
+            .filter(|(sight, _)| matches!(sight, Sight::Mishap(mishap) if !matches!(mishap, Mishap::Outage(_))))
+            .map(|(_, times)| times)
+            .sum()
     }
 
     /// Kinds of mishap that struck.

@@ -203,7 +203,9 @@ impl Cloud {
             Source::Wakes => of.wakes.clear(),
         }
         let name = Rc::clone(&of.subject);
-        self.note("purged", consumer as u64, || (name.consumer.name().to_string(), format!("its {which:?} queue is emptied")));
+        self.note("purged", consumer as u64, || {
+            (name.consumer.name().to_string(), format!("its {which:?} queue is emptied"))
+        });
     }
 }
 
@@ -212,5 +214,6 @@ fn no_such_queue() -> Unavailable {
 }
 
 fn shard_of(aggregate: &AggregateKey, shards: usize) -> usize {
-    aggregate.to_string().bytes().fold(7_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte))) % shards
+    aggregate.to_string().bytes().fold(7_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)))
+        % shards
 }

@@ -142,13 +142,17 @@ impl Cloud {
             .map(|row| Rc::new(row.envelope.clone()))
             .collect();
         if cursor.seq > from && rows.last().map(|row| row.seq) != Some(cursor.seq) {
-            self.broken("P3", Some(of), format!("the cursor moved to {}, which the consumer does not handle", cursor.seq));
+            self.broken(
+                "P3",
+                Some(of),
+                format!("the cursor moved to {}, which the consumer does not handle", cursor.seq),
+            );
         }
         let mut applied = Vec::new();
         for row in rows {
-            let skipped = writes.iter().any(
-                |write| matches!(write, Write::Skip { key: of, skipped } if of == key && skipped.seq == row.seq),
-            );
+            let skipped = writes
+                .iter()
+                .any(|write| matches!(write, Write::Skip { key: of, skipped } if of == key && skipped.seq == row.seq));
             if skipped && !self.watch.orders.contains(&(consumer, of.clone(), rev.unwrap_or_default())) {
                 self.broken("P3", Some(of), format!("row {} was skipped, and nobody ordered it of this row", row.seq));
             }
@@ -219,7 +223,9 @@ impl Cloud {
     /// P1: what was deleted from the queue is applied, or waits behind a row that somebody will look at.
     pub(crate) fn acknowledged(&mut self, consumer: usize, messages: &[&Queued]) {
         let read = |message: &&Queued| Envelope::parse(&message.body).ok().filter(|of| is_of(&message.group, of));
-        for message in messages.iter().filter(|message| read(message).is_none() && Ticket::parse(&message.body).is_none()) {
+        for message in
+            messages.iter().filter(|message| read(message).is_none() && Ticket::parse(&message.body).is_none())
+        {
             if !self.watch.kept.contains(&(consumer, message.id.to_string())) {
                 let why = format!("{} was neither refused nor kept", crate::say::message(message));
                 self.broken("P4", None, why);
@@ -255,7 +261,8 @@ impl Cloud {
         };
         let lost = gone.iter().filter(wanted).find(|seq| !self.watch.has_passed(consumer, aggregate, **seq)).copied();
         if let Some(seq) = lost {
-            let why = format!("the message of row {seq} was deleted; {name} has not applied it, and nothing will make it");
+            let why =
+                format!("the message of row {seq} was deleted; {name} has not applied it, and nothing will make it");
             self.broken("P1", Some(aggregate), why);
         }
     }

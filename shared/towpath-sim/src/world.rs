@@ -13,7 +13,9 @@ use towpath::ports::{
     Store, Stored, Unavailable, Wakes,
 };
 use towpath::wake::{Outcome, handle_wake};
-use towpath::{AggregateKey, Consumer, ConsumerName, Era, IdempotencyKey, Seq, Skipped, TenantId, Ticket, Timestamp, Wake};
+use towpath::{
+    AggregateKey, Consumer, ConsumerName, Era, IdempotencyKey, Seq, Skipped, TenantId, Ticket, Timestamp, Wake,
+};
 
 use crate::Tables;
 use crate::dice::millis;

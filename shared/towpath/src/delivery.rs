@@ -361,18 +361,14 @@ impl Worker<'_> {
     /// too few. The mark only spares later messages the same failure, so a refused one changes nothing.
     async fn hand_over(&self, work: &mut Work, counts: &mut Counts) {
         let Some(left) = work.left.take() else { return };
-        let mark_first = is_on("55 marked before the wake");
-        if mark_first && left.mark && self.mark(work, &left).await.is_err() {
-            counts.refused += 1;
-        }
+        let marks_first = left.mark && is_on("55 marked before the wake");
+        counts.refused += u64::from(marks_first && self.mark(work, &left).await.is_err());
         let wake = Wake::advance(work.aggregate.clone());
         if let Err(error) = self.ports.wakes.wake(self.consumer.name(), &wake).await {
             counts.failures.push(failure_of(Some(work.aggregate.clone()), error.into(), Then::Again));
             return;
         }
-        if left.mark && !mark_first && self.mark(work, &left).await.is_err() {
-            counts.refused += 1;
-        }
+        counts.refused += u64::from(left.mark && !marks_first && self.mark(work, &left).await.is_err());
         work.settled = work.deliveries.len();
         counts.handed_over += 1;
         counts.failures.push(Failed {

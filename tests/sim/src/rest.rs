@@ -98,9 +98,9 @@ fn summaries_are_folds(tables: &Tables, applied: &Applied, consumer: &ConsumerNa
     for (aggregate, seqs) in applied.by(consumer) {
         let key = CursorKey { aggregate: aggregate.clone(), consumer: consumer.clone() };
         let state = tables.summaries[&key].state.as_deref().ok_or_else(|| format!("{aggregate} has no row"))?;
-        let cancelled = seqs.iter().any(|seq| {
-            tables.outbox[&(aggregate.clone(), *seq)].envelope.event_type.as_str() == OrderCancelled::TYPE
-        });
+        let cancelled = seqs
+            .iter()
+            .any(|seq| tables.outbox[&(aggregate.clone(), *seq)].envelope.event_type.as_str() == OrderCancelled::TYPE);
         let status = if cancelled { OrderStatus::Cancelled } else { OrderStatus::Placed };
         same(&format!("the summary of {aggregate}"), &status, &read::<OrderSummary>(state).status)?;
     }

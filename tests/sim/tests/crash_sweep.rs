@@ -163,7 +163,9 @@ fn salt() -> u64 {
     let orders = shop();
     let poison = |behaviour: Behaviour| {
         let rows = orders.outbox.values().map(|row| &row.envelope).filter(|row| row.aggregate_type.as_str() == "order");
-        rows.filter(|row| behaviour.is_poison(row)).map(|row| (row.aggregate_id.to_string(), row.seq)).collect::<Vec<_>>()
+        rows.filter(|row| behaviour.is_poison(row))
+            .map(|row| (row.aggregate_id.to_string(), row.seq))
+            .collect::<Vec<_>>()
     };
     let wanted = vec![("o-1".to_owned(), Seq(1))];
     (0..).find(|salt| poison(rejecting(*salt, &Rc::default())) == wanted).unwrap()

@@ -32,7 +32,11 @@ fn every_promise_is_kept_whatever_goes_wrong() {
     let mut kinds = all.kinds.clone();
     kinds.sort_unstable();
     let (seconds, distinct, median) = (began.elapsed().as_secs_f64(), all.hashes.len(), kinds[kinds.len() / 2]);
-    println!("{count} seeds in {seconds:.1} s, {} events, {} mishaps, {distinct} traces", all.events, all.seen.mishaps());
+    println!(
+        "{count} seeds in {seconds:.1} s, {} events, {} mishaps, {distinct} traces",
+        all.events,
+        all.seen.mishaps()
+    );
     println!("{}", all.seen);
     assert!(distinct as u64 * 100 >= count * 95, "only {distinct} different traces");
     assert!(median >= 5, "the median run met only {median} kinds of mishap");

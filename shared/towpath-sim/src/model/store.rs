@@ -66,7 +66,8 @@ impl DynamoDb {
         page: usize,
         now: Millis,
     ) -> (Vec<IndexRow>, Option<String>) {
-        let inside = |id: EventId| id.at() >= since && id.at() < until && after.is_none_or(|a| id.to_string().as_str() > a);
+        let inside =
+            |id: EventId| id.at() >= since && id.at() < until && after.is_none_or(|a| id.to_string().as_str() > a);
         let shown = self.index.iter().filter(|(id, (from, _))| inside(**id) && *from <= now);
         paged(shown.map(|(_, (_, row))| row.clone()).take(page + 1).collect(), page, |row| row.event_id.to_string())
     }
@@ -74,7 +75,8 @@ impl DynamoDb {
     /// A page of the whole journal.
     pub(crate) fn sweep(&self, after: Option<&str>, page: usize) -> (Vec<IndexRow>, Option<String>) {
         let place = |key: &AggregateKey, seq: Seq| format!("{key}#{:012}", seq.0);
-        let rows = self.tables.outbox.iter().filter(|((key, seq), _)| after.is_none_or(|a| place(key, *seq).as_str() > a));
+        let rows =
+            self.tables.outbox.iter().filter(|((key, seq), _)| after.is_none_or(|a| place(key, *seq).as_str() > a));
         let row = |((aggregate, seq), row): ((&AggregateKey, Seq), &towpath::ports::JournalRow)| IndexRow {
             aggregate: aggregate.clone(),
             seq,
@@ -86,7 +88,14 @@ impl DynamoDb {
     }
 
     /// Cursors in the due index whose time has come, the longest overdue first.
-    pub(crate) fn due(&self, home: CursorHome, before: Timestamp, limit: usize, age: Millis, now: Millis) -> Vec<CursorKey> {
+    pub(crate) fn due(
+        &self,
+        home: CursorHome,
+        before: Timestamp,
+        limit: usize,
+        age: Millis,
+        now: Millis,
+    ) -> Vec<CursorKey> {
         let mut due: Vec<(Timestamp, CursorKey)> = self
             .tables
             .home(home)
