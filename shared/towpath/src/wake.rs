@@ -13,6 +13,7 @@ use crate::batch::{ConsumerPorts, MARGIN, failure_of};
 use crate::commit::Commit;
 use crate::cursor::Status;
 use crate::journal::{Gone, Walk};
+use crate::planted::is_on;
 use crate::ports::{CommitError, Consistency, Position, Unavailable};
 use crate::replay::replay_aggregate;
 use crate::trouble::{BACKLOG, LADDER, Trouble};
@@ -159,7 +160,8 @@ impl Advance<'_> {
         let position = self.worker.ports.store.positions(home, &key, Consistency::Strong).await?.pop().flatten();
         let mut view = View { position, order: None };
         if let Verb::Retry(order) | Verb::Skip(order) = &self.wake.verb {
-            let holds = view.cursor().is_some_and(|cursor| cursor.rev == order.rev || self.is_ours(cursor));
+            let holds = view.cursor().is_some_and(|cursor| cursor.rev == order.rev || self.is_ours(cursor))
+                || is_on("40 an order for any rev");
             view.order = (view.status() == Status::Parked && holds).then(|| order.clone());
         }
         Ok(view)
@@ -178,6 +180,7 @@ impl Advance<'_> {
         let now = self.worker.ports.host.now();
         let wait = view.trouble().map_or(0, |trouble| trouble.due.millis_since(now));
         match view.status() {
+            Status::Ready if is_on("58 no-op on a ready row") => Ok(Some(Outcome::Done)),
             Status::Held => Ok(Some(Outcome::Done)),
             Status::Parked if view.order.is_some() => Ok(None),
             // Nobody orders anything: a parked row waits. The sweeper comes when its ticket is missing or about to expire.
@@ -255,7 +258,7 @@ impl Advance<'_> {
         }
         let suspect = view.trouble().is_some_and(|trouble| !trouble.is_backlog());
         let counted = view.cursor().is_some_and(|cursor| self.is_ours(cursor));
-        if (suspect || self.wary && !self.passed) && !counted {
+        if (suspect || self.wary && !self.passed) && !counted && !is_on("62 counted after the run") {
             return self.begin_attempt(&view, &first).await;
         }
         let limit = if self.wary || suspect || self.refusals > 0 { 1 } else { SLICE };
@@ -295,7 +298,9 @@ impl Advance<'_> {
         let applied = draft.events();
         if let (1.., Some(position)) = (applied, position) {
             let position = self.say_what_waits(&mut draft, view, position, rows.get(applied));
+            let early = is_on("59 followers read before the commit") && applied == rows.len() && self.refusals == 0;
             return Ok(match self.commit(view, draft).await? {
+                _ if early => Slice::Not(Next::End(Outcome::Done)),
                 None => Slice::Committed(applied, Box::new(position)),
                 Some(next) => Slice::Not(next),
             });
