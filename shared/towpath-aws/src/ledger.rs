@@ -17,6 +17,8 @@ use crate::store::{Item, decode, number, unavailable, unreadable};
 
 /// Rows of a page: as many as one invocation compares with cursors in a few seconds.
 const PAGE_ROWS: i32 = 500;
+/// Rows of a page of the due index: it holds keys only.
+const DUE_ROWS: usize = 1_000;
 const MILLIS_AN_HOUR: u64 = 3_600_000;
 
 type Page = (Vec<IndexRow>, Option<String>);
@@ -103,7 +105,7 @@ impl AwsStore {
     ) -> Result<Vec<CursorKey>, Unavailable> {
         let mut found: Vec<(u64, CursorKey)> = Vec::new();
         for shard in 0..DUE_SHARDS {
-            let got = self
+            let mut rows = self
                 .dynamodb
                 .query()
                 .table_name(self.home(home))
@@ -113,13 +115,17 @@ impl AwsStore {
                 .expression_attribute_names("#due", "due")
                 .expression_attribute_values(":shard", AttributeValue::S(shard.to_string()))
                 .expression_attribute_values(":before", number(before.as_millis()))
-                .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-                .send()
-                .await
-                .map_err(unavailable("Query of due rows"))?;
-            for item in got.items.unwrap_or_default() {
-                let row: DueItem = decode(item, "a due row")?;
+                .limit(i32::try_from(limit.clamp(1, DUE_ROWS)).unwrap_or(i32::MAX))
+                .into_paginator()
+                .items()
+                .send();
+            let mut of_shard = 0;
+            while of_shard < limit
+                && let Some(item) = rows.next().await
+            {
+                let row: DueItem = decode(item.map_err(unavailable("Query of due rows"))?, "a due row")?;
                 found.extend(row.cursor().map(|key| (row.due, key)));
+                of_shard += 1;
             }
         }
         found.sort();
