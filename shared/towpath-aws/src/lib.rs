@@ -10,6 +10,7 @@ pub mod config;
 mod host;
 mod lambda;
 mod ledger;
+pub mod operate;
 mod queues;
 pub mod registry;
 mod rows;
