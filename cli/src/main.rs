@@ -1,9 +1,16 @@
 //! `towpath`: look at a deployed pipeline and operate it. Each command is a module; this file only names them.
 
+mod blocked;
+mod dlq;
+mod fingerprint;
 mod metrics;
 mod new;
+mod orders;
+mod output;
+mod pipeline;
 mod stack;
 mod status;
+mod when;
 
 use std::process::ExitCode;
 
@@ -23,6 +30,9 @@ struct Cli {
 enum Command {
     /// Show, for each consumer, what was committed, what it applied, and what is missing.
     Status(status::Options),
+    /// Look at rows that wait for an operator, try them again, or pass over an event.
+    #[command(subcommand)]
+    Dlq(dlq::Verb),
     /// Write a fresh repository with a small domain of its own.
     New(new::Options),
 }
@@ -32,6 +42,7 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match &cli.command {
         Command::Status(options) => status::run(&cli.stack, options).await,
+        Command::Dlq(verb) => dlq::run(&cli.stack, verb).await,
         Command::New(options) => new::run(options),
     };
     match done {
@@ -41,7 +52,7 @@ async fn main() -> ExitCode {
             {
                 eprintln!("towpath: {error:#}");
             }
-            ExitCode::FAILURE
+            output::exit(if error.is::<output::Usage>() { output::USAGE } else { output::FAILED })
         }
     }
 }

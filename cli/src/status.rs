@@ -2,7 +2,7 @@
 //! Must not know: how rows are stored.
 
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -13,6 +13,7 @@ use towpath_aws::AwsStore;
 use towpath_aws::audit::Window;
 
 use crate::metrics;
+use crate::output::{now, print};
 use crate::stack::{Stack, Target};
 
 /// What `status` may be told.
@@ -71,9 +72,8 @@ pub(crate) async fn run(target: &Target, options: &Options) -> Result<ExitCode> 
 }
 
 async fn look(stack: &Stack, options: &Options) -> Result<Report> {
-    let millis = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?.as_millis();
-    let now = u64::try_from(millis)?;
-    let at = |back_seconds: u64| Timestamp::from_millis(now.saturating_sub(back_seconds.saturating_mul(1_000)));
+    let now = now();
+    let at = |back_seconds: u64| now.minus(Duration::from_secs(back_seconds));
     let store = AwsStore::new(aws_sdk_dynamodb::Client::new(&stack.sdk), stack.tables()?, 0);
     let since = at(options.hours * 3_600);
     let window = Window { since, until: at(0), settled_before: at(options.grace) };
@@ -136,13 +136,4 @@ fn render(report: &Report) -> String {
         "{} at {}, events of the last {hours}\n{table}\nunaccounted events: {}",
         report.stack, report.at, report.unaccounted
     )
-}
-
-/// A reader that has seen enough, such as `head`, is no error.
-fn print(text: &str) -> Result<()> {
-    use std::io::{ErrorKind, Write};
-    match writeln!(std::io::stdout(), "{text}") {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
 }
