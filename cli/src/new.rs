@@ -38,6 +38,8 @@ const FILES: &[(&str, &str)] = files![
     "Cargo.toml" from "cli/template/Cargo.toml.in",
     "Makefile" from "cli/template/Makefile",
     "README.md" from "cli/template/README.md",
+    "functions/auditor/Cargo.toml" from "cli/template/functions/auditor/Cargo.toml.in",
+    "functions/auditor/src/main.rs" from "functions/auditor/src/main.rs",
     "functions/relay/Cargo.toml" from "cli/template/functions/relay/Cargo.toml.in",
     "functions/relay/src/main.rs" from "functions/relay/src/main.rs",
     "functions/ticket-board/Cargo.toml" from "cli/template/functions/ticket-board/Cargo.toml.in",

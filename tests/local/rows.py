@@ -75,7 +75,7 @@ class Cursor:
     consumer: str
     aggregate: Aggregate
     cursor: int
-    event_id: str
+    event_id: str | None
     era: int
     status: str
     attempt: int
@@ -181,7 +181,7 @@ def entity(item: Item) -> Entity:
 
 def _cursor(consumer: str, key: str, item: Item) -> Cursor:
     state = json.loads(item["state"]) if "state" in item else None
-    return Cursor(consumer, Aggregate.parse(key), int(item["cursor"]), item["event_id"], int(item["era"]),
+    return Cursor(consumer, Aggregate.parse(key), int(item["cursor"]), item.get("event_id"), int(item["era"]),
                   item["status"], int(item["attempt"]), state)
 
 
@@ -195,14 +195,15 @@ def add_view(world: World, item: Item) -> None:
 
 
 def add_progress(world: World, item: Item) -> None:
-    """Files one row of progress under registry, idempotency or cursors."""
+    """Files one row of progress under registry, idempotency or cursors. Other rows whose key has a `~` are an operator's
+    or the auditor's: they say nothing of what was applied."""
     pk, sk = item["pk"], item["sk"]
     if pk == "~registry":
         world.registry.append(Registered(sk, frozenset(item["handles"]), item["storage"]))
     elif "#~command#" in pk:
         tenant, key = pk.split("#~command#", 1)
         world.stored_answers.append(StoredAnswer(tenant, key, int(item["status"]), json.loads(item["answer"])))
-    else:
+    elif not pk.startswith("~") and not sk.startswith("~"):
         world.cursors.append(_cursor(sk, pk, item))
 
 

@@ -1,7 +1,7 @@
 //! Towpath on AWS: what the core asks through its ports is answered here with DynamoDB, SNS and SQS, and Lambda's
 //! events are turned into the core's messages. The only crate that names attributes, expressions and event shapes.
 //!
-//! A function's `main` is one call: [`run_consumer`], [`run_relay`] or [`http::run_api`].
+//! A function's `main` is one call: [`run_consumer`], [`run_relay`], [`run_auditor`] or [`http::run_api`].
 
 pub mod audit;
 mod clients;
@@ -21,7 +21,7 @@ mod topics;
 pub use clients::load as load_sdk_config;
 pub use host::LambdaHost;
 pub use lambda::http;
-pub use lambda::{Exit, run_consumer, run_relay};
+pub use lambda::{Exit, run_auditor, run_consumer, run_relay};
 pub use queues::{DeadLetterQueue, QueueUrls, WakeQueues};
 pub use store::AwsStore;
 pub use topics::{SnsTopics, TopicArns};

@@ -10,6 +10,7 @@ use towpath::batch::Message;
 use towpath::ports::{Answer, DeadLetters, Unavailable, Wakes};
 use towpath::{ConsumerName, Ticket, Wake};
 
+use crate::registry::Registration;
 use crate::store::unavailable;
 
 /// Longest reason that is kept with a message, in bytes.
@@ -99,6 +100,13 @@ impl WakeQueues {
     /// Sends wakes to the standard queues at these URLs.
     pub fn new(sqs: Client, urls: BTreeMap<ConsumerName, QueueUrls>) -> Self {
         Self { sqs, urls }
+    }
+
+    /// The queues of all consumers that said where theirs are.
+    pub fn of(sqs: Client, registrations: impl IntoIterator<Item = Registration>) -> Self {
+        let urls =
+            |it: Registration| Some((it.consumer.name, QueueUrls { queue: it.queue_url?, wake: it.wake_queue_url? }));
+        Self::new(sqs, registrations.into_iter().filter_map(urls).collect())
     }
 
     /// Opens the connection before it is needed.

@@ -2,8 +2,9 @@
 //! Must not know: personal data. An event is logged by its ids, never by its data.
 
 use metrics_cloudwatch_embedded::{Builder, Collector};
+use towpath::audit::AuditReport;
 use towpath::relay::RelayReport;
-use towpath::{Counts, Failed, Then};
+use towpath::{Counts, Failed, Then, Timestamp};
 use tracing_subscriber::EnvFilter;
 
 /// Namespace of every metric.
@@ -50,8 +51,7 @@ pub(crate) fn count_consumer(counts: &Counts, failed: usize) {
     count("Failed", failed as u64);
     // A metric line holds 100 values: a long catch-up shows evenly spaced ones.
     for lag in counts.lags.iter().step_by(counts.lags.len().div_ceil(LAGS).max(1)) {
-        #[allow(clippy::cast_precision_loss, reason = "milliseconds of lag are far below 2^52")]
-        metrics::histogram!("Lag").record(*lag as f64);
+        metrics::histogram!("Lag").record(as_number(*lag));
     }
 }
 
@@ -61,6 +61,27 @@ pub(crate) fn count_relay(report: &RelayReport, quarantined: u64) {
     count("PublishRequests", report.requests);
     count("PublishFailures", report.refusals);
     count("Quarantined", quarantined);
+}
+
+/// What the auditor found, zeros too: an alarm needs to tell "none" from "nobody looked".
+pub(crate) fn measure_audit(report: &AuditReport, now: Timestamp) {
+    for (consumer, found) in &report.consumers {
+        let measured = [("UnaccountedEvents", found.unaccounted), ("Overdue", found.overdue), ("Woken", found.woken)];
+        for (name, value) in measured {
+            metrics::gauge!(name, "consumer" => consumer.to_string()).set(as_number(value));
+        }
+        if found.unaccounted > 0 {
+            tracing::error!(%consumer, unaccounted = found.unaccounted, woken = found.woken, "events are missing");
+        }
+    }
+    if let Some(swept) = report.swept {
+        metrics::gauge!("SweepAgeSeconds", "function" => "auditor").set(as_number(now.millis_since(swept) / 1_000));
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "counts, milliseconds and seconds are far below 2^52")]
+fn as_number(value: u64) -> f64 {
+    value as f64
 }
 
 /// Counts, leaving zeros out: a metric that was not touched costs nothing.

@@ -69,6 +69,8 @@ pub struct AuditReport {
     pub swept: Option<Timestamp>,
     /// Pages of the journal's index that were read.
     pub pages: u64,
+    /// Consumers whose queues could not be reached; the others were looked at all the same.
+    pub troubles: Vec<(ConsumerName, Unavailable)>,
 }
 
 /// What the auditor found of one consumer.
@@ -90,8 +92,14 @@ pub async fn tick(ports: AuditPorts<'_>, options: AuditOptions) -> Result<AuditR
     let mut audit = Audit { ports, options, report: AuditReport::default(), woken: BTreeSet::new(), patience: vec![] };
     for consumer in &consumers {
         audit.report.consumers.insert(consumer.name.clone(), Found::default());
-        let behind = ports.wakes.backlog(&consumer.name).await? > 0;
-        let patience = if behind { options.grace_behind_backlog } else { options.grace };
+        let patience = match ports.wakes.backlog(&consumer.name).await {
+            Ok(0) => options.grace,
+            Ok(_) => options.grace_behind_backlog,
+            Err(error) => {
+                audit.report.troubles.push((consumer.name.clone(), error));
+                options.grace
+            }
+        };
         audit.patience.push((consumer.clone(), patience));
     }
     audit.overdue().await?;
@@ -128,7 +136,7 @@ impl Audit<'_> {
             for key in self.ports.ledger.due(home, before, limit).await? {
                 if let Some(found) = self.report.consumers.get_mut(&key.consumer) {
                     found.overdue += 1;
-                    self.wake(key).await?;
+                    self.wake(key).await;
                 }
             }
         }
@@ -144,20 +152,22 @@ impl Audit<'_> {
         }
         let since = state.audited_until.minus(self.options.overlap);
         let until = end.min(state.audited_until.plus(self.options.window));
+        if since >= until {
+            return Ok(());
+        }
         let mut after: Option<String> = None;
-        while since < until {
+        loop {
             let (rows, more) = self.ports.ledger.committed(since, until, after.as_deref()).await?;
             self.compare(&rows).await?;
             if more.is_none() {
                 state.audited_until = until.max(state.audited_until);
-                break;
+                return Ok(());
             }
             if self.ports.host.remaining() < MARGIN {
-                break; // the next tick begins this window again
+                return Ok(()); // the next tick begins this window again
             }
             after = more;
         }
-        Ok(())
     }
 
     async fn sweep(&mut self, state: &mut AuditState) -> Result<(), Unavailable> {
@@ -194,7 +204,7 @@ impl Audit<'_> {
             found.unaccounted += behind.len() as u64;
             let aggregates: BTreeSet<&AggregateKey> = behind.iter().map(|row| &row.aggregate).collect();
             for aggregate in aggregates {
-                self.wake(CursorKey { aggregate: aggregate.clone(), consumer: consumer.name.clone() }).await?;
+                self.wake(CursorKey { aggregate: aggregate.clone(), consumer: consumer.name.clone() }).await;
             }
         }
         Ok(())
@@ -226,12 +236,14 @@ impl Audit<'_> {
         Ok(rows.iter().filter(is_behind).copied().collect())
     }
 
-    async fn wake(&mut self, key: CursorKey) -> Result<(), Unavailable> {
+    async fn wake(&mut self, key: CursorKey) {
         let found = self.report.consumers.entry(key.consumer.clone()).or_default();
         if found.woken >= self.options.wakes || !self.woken.insert(key.clone()) {
-            return Ok(());
+            return;
         }
-        found.woken += 1;
-        self.ports.wakes.wake(&key.consumer, &Wake::advance(key.aggregate)).await
+        match self.ports.wakes.wake(&key.consumer, &Wake::advance(key.aggregate)).await {
+            Ok(()) => found.woken += 1,
+            Err(error) => self.report.troubles.push((key.consumer, error)),
+        }
     }
 }

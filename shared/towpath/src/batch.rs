@@ -61,7 +61,7 @@ pub struct BatchReport {
 /// What a body turned out to be.
 enum Body {
     Event(Rc<Envelope>),
-    Ticket(Ticket),
+    Ticket(Box<Ticket>),
     Unreadable(String),
 }
 
@@ -80,7 +80,7 @@ pub async fn handle_batch(consumer: &Consumer, ports: ConsumerPorts<'_>, message
             Body::Ticket(ticket) => {
                 if let Err(error) = worker.redrive(&ticket).await {
                     failed.insert(index);
-                    counts.failures.push(failure_of(Some(ticket.aggregate), error.into(), Then::Again));
+                    counts.failures.push(failure_of(Some(ticket.aggregate.clone()), error.into(), Then::Again));
                 }
             }
             Body::Unreadable(reason) => match ports.dead_letters.keep(message, &reason).await {
@@ -126,7 +126,7 @@ fn read(message: &Message, consumer: &Consumer) -> Body {
         }
         (Err(_), Some(ticket)) => {
             let owner = ticket.aggregate.tenant.clone();
-            (Body::Ticket(ticket), owner)
+            (Body::Ticket(Box::new(ticket)), owner)
         }
         (Err(error), None) => return Body::Unreadable(error.to_string()),
     };

@@ -121,10 +121,12 @@ impl Worker<'_> {
                     let mut counts = Counts::default();
                     (self.together(std::slice::from_mut(work), messages, &mut counts).await, counts)
                 });
-                join_all(each).await.into_iter().fold(Ok(()), |all, (one, counted)| {
+                let mut all = Ok(());
+                for (one, counted) in join_all(each).await {
                     counts.add(counted);
-                    all.and(one)
-                })
+                    all = all.and(one);
+                }
+                all
             }
         };
         if let Err(failure) = done {

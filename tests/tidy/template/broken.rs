@@ -37,12 +37,18 @@ fn code() -> Vec<Break> {
     ]);
     let rule = "the environment is complete";
     let own = "/Resources/InventoryFunction/Properties/Environment/Variables/TOWPATH_DEAD_LETTER_QUEUE_URL";
-    let neighbours = json!({ "Fn::GetAtt": ["CrmTimelineConsumer", "Outputs.DeadLetterQueueUrl"] });
+    let queue = "/Resources/InventoryFunction/Properties/Environment/Variables/TOWPATH_QUEUE_URL";
+    let wakes = "/Resources/InventoryFunction/Properties/Environment/Variables/TOWPATH_WAKE_QUEUE_URL";
+    let neighbours = |queue: &str| json!({ "Fn::GetAtt": ["CrmTimelineConsumer", format!("Outputs.{queue}Url")] });
     let lanes = "/Resources/RelayFunction/Properties/Environment/Variables/TOWPATH_LANES";
     let stage = "/Resources/OrdersApiFunction/Properties/Environment/Variables/TOWPATH_STAGE";
     breaks.extend([
         (rule, ROOT, own, Value::Null),
-        (rule, ROOT, own, neighbours),
+        (rule, ROOT, own, neighbours("DeadLetterQueue")),
+        (rule, ROOT, queue, Value::Null),
+        (rule, ROOT, queue, neighbours("Queue")),
+        (rule, ROOT, wakes, Value::Null),
+        (rule, ROOT, wakes, neighbours("WakeQueue")),
         (rule, ROOT, lanes, Value::Null),
         (rule, ROOT, stage, Value::Null),
         (rule, ROOT, "/Parameters/LogLevel/Default", json!("loud")),
@@ -85,23 +91,51 @@ fn mappings() -> Vec<Break> {
     breaks
 }
 
+fn wakes() -> Vec<Break> {
+    let rule = "every consumer takes its wakes one by one";
+    let source = json!({ "Fn::GetAtt": ["InventoryConsumer", "Outputs.QueueArn"] });
+    let mut breaks = vec![
+        (rule, ROOT, "/Resources/InventoryWakeMapping", Value::Null),
+        (rule, ROOT, "/Resources/InventoryWakeMapping/Properties/EventSourceArn", source),
+        (rule, ROOT, "/Resources/CrmTimelineWakeMapping/Properties/BatchSize", json!(2)),
+        (rule, ROOT, "/Resources/CrmTimelineWakeMapping/Properties/BatchSize", Value::Null),
+        (rule, ROOT, "/Resources/OrderSummaryFunction/Properties/RecursiveLoop", Value::Null),
+        (rule, ROOT, "/Resources/OrderSummaryFunction/Properties/RecursiveLoop", json!("Terminate")),
+    ];
+    let rule = "the auditor runs every minute";
+    let latest = json!({ "Fn::GetAtt": ["AuditorFunction", "Arn"] });
+    breaks.extend([
+        (rule, ROOT, "/Resources/AuditorSchedule", Value::Null),
+        (rule, ROOT, "/Resources/AuditorSchedule/Properties/ScheduleExpression", json!("rate(5 minutes)")),
+        (rule, ROOT, "/Resources/AuditorSchedule/Properties/Targets/0/Arn", latest.clone()),
+        (rule, ROOT, "/Resources/AuditorMayBeWoken", Value::Null),
+        (rule, ROOT, "/Resources/AuditorMayBeWoken/Properties/SourceArn", Value::Null),
+        (rule, ROOT, "/Resources/AuditorMayBeWoken/Properties/FunctionName", latest),
+        (rule, ROOT, "/Resources/AuditorFunction/Properties/Timeout", json!(60)),
+    ]);
+    breaks
+}
+
 fn queues() -> Vec<Break> {
     let rule = "messages stay hidden for six timeouts";
     let mut breaks = vec![
         (rule, ROOT, "/Resources/InventoryFunction/Properties/Timeout", json!(31)),
         (rule, CONSUMER, "/Parameters/VisibilitySeconds/Default", json!(179)),
         (rule, CONSUMER, "/Resources/Queue/Properties/VisibilityTimeout", Value::Null),
+        (rule, CONSUMER, "/Resources/WakeQueue/Properties/VisibilityTimeout", json!(179)),
     ];
     let rule = "consumed queues have a dead-letter queue of their kind";
     breaks.extend([
         (rule, CONSUMER, "/Parameters/MaxReceiveCount/Default", json!(4)),
         (rule, CONSUMER, "/Resources/Queue/Properties/RedrivePolicy", Value::Null),
         (rule, CONSUMER, "/Resources/DeadLetterQueue/Properties/FifoQueue", Value::Null),
+        (rule, CONSUMER, "/Resources/WakeQueue/Properties/RedrivePolicy", Value::Null),
     ]);
     let rule = "set-aside queues keep 14 days";
     breaks.extend([
         (rule, CONSUMER, "/Resources/DeadLetterQueue/Properties/MessageRetentionPeriod", json!(345_600)),
         (rule, CONSUMER, "/Resources/UndeliveredQueue/Properties/MessageRetentionPeriod", Value::Null),
+        (rule, CONSUMER, "/Resources/WakeDeadLetterQueue/Properties/MessageRetentionPeriod", Value::Null),
         (rule, TOPICS, "/Resources/RelayFailuresQueue/Properties/MessageRetentionPeriod", Value::Null),
     ]);
     let rule = "set-aside queues say whose they are";
@@ -112,6 +146,7 @@ fn queues() -> Vec<Break> {
         (rule, CONSUMER, "/Resources/DeadLetterQueue/Properties/RedriveAllowPolicy", anybody),
         (rule, CONSUMER, "/Resources/DeadLetterQueue/Properties/RedriveAllowPolicy/sourceQueueArns", json!([])),
         (rule, CONSUMER, "/Resources/Queue/Properties/RedrivePolicy/deadLetterTargetArn", another),
+        (rule, CONSUMER, "/Resources/WakeDeadLetterQueue/Properties/RedriveAllowPolicy", Value::Null),
         (rule, TOPICS, "/Resources/RelayFailuresQueue/Properties/RedriveAllowPolicy", Value::Null),
     ]);
     let rule = "nothing is deduplicated by content";
@@ -133,6 +168,7 @@ fn policies_and_tables() -> Vec<Break> {
     let rule = "plain text is refused";
     let mut breaks = vec![
         (rule, CONSUMER, "/Resources/DeadLetterQueuePolicy", Value::Null),
+        (rule, CONSUMER, "/Resources/WakeQueuePolicy", Value::Null),
         (rule, CONSUMER, "/Resources/QueuePolicy/Properties/PolicyDocument/Statement/1", Value::Null),
         (rule, CONSUMER, "/Resources/QueuePolicy/Properties/PolicyDocument/Statement/1/Effect", json!("Allow")),
         (
@@ -210,7 +246,7 @@ fn put(template: &mut Value, pointer: &str, value: Value) {
 fn every_rule_fails_on_a_template_that_breaks_it() {
     let sound: &Source = as_written();
     let mut shown = BTreeSet::new();
-    for (name, file, pointer, value) in [code(), mappings(), queues(), policies_and_tables()].concat() {
+    for (name, file, pointer, value) in [code(), mappings(), wakes(), queues(), policies_and_tables()].concat() {
         let (_, rule) = RULES.iter().find(|(rule, _)| *rule == name).unwrap_or_else(|| panic!("no rule {name:?}"));
         let mut source = sound.clone();
         let template = source.templates.get_mut(file).unwrap_or_else(|| panic!("no template {file}"));

@@ -67,11 +67,18 @@ pub(crate) fn environments(stack: &Stack) -> Findings {
         };
         findings.extend(read.err().map(|problems| format!("{}: {problems}", function.place)));
     }
-    for Consumed { queue, function, .. } in stack.consumed().filter(|consumed| consumed.queue.is_fifo()) {
-        let told = stack.follow(&function.property("Environment")["Variables"]["TOWPATH_DEAD_LETTER_QUEUE_URL"]);
-        let own = stack.follow(&queue.property("RedrivePolicy")["deadLetterTargetArn"]);
-        if told.map(|queue| &queue.place) != own.map(|queue| &queue.place) {
-            findings.push(format!("{}: its dead-letter queue is not that of {}", function.place, queue.place));
+    for Consumed { queue, function, .. } in stack.consumed() {
+        let dead_letters = stack.follow(&queue.property("RedrivePolicy")["deadLetterTargetArn"]);
+        let demands = if queue.is_fifo() {
+            vec![("TOWPATH_QUEUE_URL", Some(queue)), ("TOWPATH_DEAD_LETTER_QUEUE_URL", dead_letters)]
+        } else {
+            vec![("TOWPATH_WAKE_QUEUE_URL", Some(queue))]
+        };
+        for (name, own) in demands {
+            let told = stack.follow(&function.property("Environment")["Variables"][name]);
+            if told.map(|queue| &queue.place) != own.map(|queue| &queue.place) {
+                findings.push(format!("{}: {name} is not what belongs to {}", function.place, queue.place));
+            }
         }
     }
     findings

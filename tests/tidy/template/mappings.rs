@@ -1,13 +1,16 @@
-//! What wakes a function: queue mappings are bounded, stream mappings lose nothing, both report single failures.
+//! What wakes a function: queue mappings are bounded, stream mappings lose nothing, both report single failures, every
+//! consumer has its wakes and the auditor its minute.
 //! Must not know: what the functions do.
 
 use serde_json::Value;
 
-use super::Findings;
-use super::stack::{Resource, Stack, number};
+use super::stack::{Resource, Stack, binary_of, number};
+use super::{Findings, is_consumer};
 
 const MAPPING: &str = "AWS::Lambda::EventSourceMapping";
+const FUNCTION: &str = "AWS::Lambda::Function";
 const DAY_SECONDS: u64 = 86_400;
+const MINUTE_SECONDS: u64 = 60;
 
 /// A mapping's source is a queue or a table's stream in here; its target is the alias `live`, never `$LATEST`.
 pub(crate) fn ends(stack: &Stack) -> Findings {
@@ -47,6 +50,57 @@ pub(crate) fn of_queues(stack: &Stack) -> Findings {
         }
         if number(&mapping.property("ScalingConfig")["MaximumConcurrency"]).is_none_or(|most| most < 2) {
             findings.push(format!("{place}: ScalingConfig.MaximumConcurrency must be set, to 2 or more"));
+        }
+    }
+    findings
+}
+
+/// A consumer takes wakes from a standard queue, one by one, so that what kills the process takes no neighbour with it.
+/// It wakes itself, which Lambda takes for a loop unless it is told otherwise.
+pub(crate) fn of_wakes(stack: &Stack) -> Findings {
+    let mut findings = Findings::new();
+    for function in stack.each(FUNCTION).filter(|function| is_consumer(binary_of(function))) {
+        let own = stack.consumed().filter(|it| it.function.place == function.place && !it.queue.is_fifo());
+        let mappings: Vec<&Resource> = own.map(|consumed| consumed.mapping).collect();
+        if mappings.len() != 1 {
+            findings.push(format!("{}: {} mappings to a wake queue, not one", function.place, mappings.len()));
+        }
+        let many = mappings.iter().filter(|mapping| mapping.number("BatchSize") != Some(1));
+        findings.extend(many.map(|mapping| format!("{}: the BatchSize of a wake queue is 1", mapping.place)));
+        if *function.property("RecursiveLoop") != "Allow" {
+            findings.push(format!("{}: RecursiveLoop must be Allow, because it wakes itself", function.place));
+        }
+    }
+    findings
+}
+
+/// The auditor runs every minute through its alias, and is done before the next one begins.
+pub(crate) fn of_auditor(stack: &Stack) -> Findings {
+    let mut findings = Findings::new();
+    for function in stack.each(FUNCTION).filter(|function| binary_of(function) == "auditor") {
+        let is_it = |target: &Value| {
+            let alias = stack.follow(target).filter(|alias| *alias.property("Name") == "live");
+            let runs = alias.and_then(|alias| stack.follow(alias.property("FunctionName")));
+            runs.is_some_and(|runs| runs.place == function.place)
+        };
+        let wakes = |rule: &&Resource| {
+            let targets = rule.property("Targets").as_array().into_iter().flatten();
+            *rule.property("ScheduleExpression") == "rate(1 minute)" && targets.into_iter().any(|it| is_it(&it["Arn"]))
+        };
+        let Some(rule) = stack.each("AWS::Events::Rule").find(wakes) else {
+            findings.push(format!("{}: no rule wakes its alias live at rate(1 minute)", function.place));
+            continue;
+        };
+        let may = |permission: &Resource| {
+            *permission.property("Principal") == "events.amazonaws.com"
+                && is_it(permission.property("FunctionName"))
+                && stack.follow(permission.property("SourceArn")).is_some_and(|source| source.place == rule.place)
+        };
+        if !stack.each("AWS::Lambda::Permission").any(may) {
+            findings.push(format!("{}: no permission lets this rule wake {}", rule.place, function.place));
+        }
+        if function.number("Timeout").is_none_or(|timeout| timeout >= MINUTE_SECONDS) {
+            findings.push(format!("{}: its Timeout must be below a minute", function.place));
         }
     }
     findings

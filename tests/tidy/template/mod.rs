@@ -32,6 +32,8 @@ const RULES: &[Rule] = &[
     ("every mapping reports single failures", mappings::single_failures),
     ("queue mappings are bounded and take everything", mappings::of_queues),
     ("stream mappings lose nothing and end", mappings::of_streams),
+    ("every consumer takes its wakes one by one", mappings::of_wakes),
+    ("the auditor runs every minute", mappings::of_auditor),
     ("messages stay hidden for six timeouts", queues::visibility),
     ("consumed queues have a dead-letter queue of their kind", queues::redrive),
     ("set-aside queues keep 14 days", queues::retention),

@@ -1,5 +1,6 @@
 //! Lambda entry points: the only modules that know the shapes of Lambda's events.
 
+mod auditor;
 mod consumer;
 pub mod http;
 mod relay;
@@ -7,6 +8,7 @@ mod relay;
 use std::process::ExitCode;
 use std::time::Duration;
 
+pub use auditor::run_auditor;
 pub use consumer::run_consumer;
 use lambda_runtime::{Context, Diagnostic};
 pub use relay::run_relay;
@@ -22,6 +24,7 @@ pub(crate) type Problem = Box<dyn std::error::Error>;
 
 /// Runs a function until Lambda stops it. An init that fails says why, once, and exits with 1.
 pub(crate) fn run(function: impl Future<Output = Result<(), Problem>>) -> Exit {
+    towpath::panics::record();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),

@@ -1,0 +1,53 @@
+//! The auditor as a Lambda function: a rule wakes it every minute, with an event that says nothing.
+//! Must not know: what it compares.
+
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde_json::Value;
+use towpath::audit::{AuditOptions, AuditPorts, tick};
+use towpath::ports::{Host, Unavailable};
+
+use crate::lambda::{Exit, Problem, host, invocation_failed, plant, run};
+use crate::{AwsStore, LambdaHost, WakeQueues, clients, config, telemetry};
+
+/// Runs the auditor: `fn main() -> Exit { run_auditor() }`.
+pub fn run_auditor() -> Exit {
+    run(async {
+        let config = config::common(config::process_environment)?;
+        let metrics = telemetry::start(&config.stage, &config.log_level, &[]);
+        plant();
+        let sdk = clients::load().await;
+        let function = Function {
+            store: AwsStore::new(aws_sdk_dynamodb::Client::new(&sdk), config.tables, config.outbox_retention_days),
+            sqs: aws_sdk_sqs::Client::new(&sdk),
+        };
+        function.store.warm().await?;
+        let function = &function;
+        lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
+            let done = function.tick(&host(&event.context)).await;
+            // Not after a failure: what was measured a minute ago must not be published as new.
+            done.map(|()| telemetry::flush(metrics)).map_err(|error| invocation_failed("NotAudited", error))
+        }))
+        .await
+        .map_err(|error| -> Problem { error })
+    })
+}
+
+struct Function {
+    store: AwsStore,
+    sqs: aws_sdk_sqs::Client,
+}
+
+impl Function {
+    /// Its queues are looked up each time: a consumer may have been deployed since the last one.
+    async fn tick(&self, host: &LambdaHost) -> Result<(), Unavailable> {
+        let registrations = self.store.registered().await?;
+        let wakes = WakeQueues::of(self.sqs.clone(), registrations);
+        let ports = AuditPorts { ledger: &self.store, store: &self.store, wakes: &wakes, host };
+        let report = tick(ports, AuditOptions::default()).await?;
+        for (consumer, error) in &report.troubles {
+            tracing::error!(%consumer, %error, "a consumer could not be audited: if it was removed, retire it");
+        }
+        telemetry::measure_audit(&report, host.now());
+        Ok(())
+    }
+}

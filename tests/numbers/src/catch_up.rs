@@ -1,0 +1,145 @@
+//! One aggregate with very many waiting events: caught up in slices, in order, in bounded memory.
+//! Must not know: how a slice is cut.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::process::Command;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+use towpath::commit::Commit;
+use towpath::ports::{Consistency, CursorHome, CursorKey, JournalRow, Store, Write};
+use towpath::wake::{Outcome, handle_wake};
+use towpath::{Consumer, Kind, Prior, Received, Seq, Tx, Visibility, Wake};
+use towpath_aws::{AwsStore, LambdaHost};
+
+use crate::Row;
+use crate::shop::{Queues, Said, envelope, ports};
+use crate::stack::Stack;
+
+const LIMIT_KILOBYTES: u64 = 64 * 1024;
+const SIZES: [u64; 2] = [10_000, 100_000];
+/// Rows in one transaction while the journal is filled.
+const FILL: u64 = 100;
+/// Time of one invocation: short, so that there are several slices.
+const INVOCATION: Duration = Duration::from_secs(8);
+
+/// What the process of its own says.
+#[derive(Serialize, Deserialize)]
+struct Measured {
+    applied: u64,
+    in_order: bool,
+    slices: u64,
+    seconds: f64,
+    peak_kilobytes: u64,
+}
+
+pub(crate) fn measure(stack_file: &Path) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for events in SIZES {
+        let output = Command::new(std::env::current_exe()?)
+            .arg("--stack-file")
+            .arg(stack_file)
+            .args(["catch-up", &events.to_string()])
+            .output()?;
+        ensure!(output.status.success(), "catch-up {events}: {}", String::from_utf8_lossy(&output.stderr));
+        let said: Measured = serde_json::from_slice(&output.stdout)?;
+        let holds =
+            said.applied == events && said.in_order && said.peak_kilobytes <= LIMIT_KILOBYTES && said.slices > 1;
+        let order = if said.in_order { "exact order" } else { "NOT in order" };
+        let is = format!(
+            "{} in {} slices, {order}, {:.0} s, peak {} MB",
+            said.applied,
+            said.slices,
+            said.seconds,
+            said.peak_kilobytes / 1024
+        );
+        rows.push(Row::new(
+            format!("catch-up of one aggregate with {events} waiting events"),
+            "in slices, exact order, ≤ 64 MB",
+            is,
+            holds,
+        ));
+    }
+    Ok(rows)
+}
+
+/// Fills a journal, forgets what that took, catches up, and says how it went on standard output.
+pub(crate) async fn in_this_process(stack: &Stack, events: u64) -> Result<()> {
+    let (store, counter) = stack.store()?;
+    let tenant = format!("n{}-catch-up", std::process::id());
+    fill(&store, &tenant, events).await?;
+    counter.take();
+    reset_peak()?;
+    let begun = Instant::now();
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let consumer = counting(&seen);
+    let slices = advance(&store, &consumer, &tenant).await?;
+    let seqs = seen.borrow();
+    let said = Measured {
+        applied: seqs.len() as u64,
+        in_order: seqs.iter().copied().eq((1..=events).map(Seq)),
+        slices,
+        seconds: begun.elapsed().as_secs_f64(),
+        peak_kilobytes: peak_kilobytes()?,
+    };
+    let key = [CursorKey { aggregate: format!("{tenant}#machine#m-1").parse()?, consumer: consumer.name().clone() }];
+    let at = store.positions(CursorHome::Progress, &key, Consistency::Strong).await?.pop().flatten();
+    ensure!(at.is_some_and(|at| at.cursor.seq == Seq(events)), "the cursor is not at the end");
+    crate::print(&serde_json::to_string(&said)?);
+    Ok(())
+}
+
+fn counting(seen: &Rc<RefCell<Vec<Seq>>>) -> Consumer {
+    let seen = Rc::clone(seen);
+    Consumer::new("counting").on(async move |_: &towpath::Context<'_>, said: Received<Said<2>>| {
+        seen.borrow_mut().push(said.envelope().seq);
+        Ok(Tx::new())
+    })
+}
+
+async fn advance(store: &AwsStore, consumer: &Consumer, tenant: &str) -> Result<u64> {
+    let (queues, producer) = (Queues::default(), "numbers@1".parse()?);
+    queues.0.borrow_mut().push(Wake::advance(format!("{tenant}#machine#m-1").parse()?));
+    let mut slices = 0;
+    while let Some(wake) = { queues.0.borrow_mut().pop() } {
+        let host = LambdaHost::ending_in(INVOCATION);
+        let report = handle_wake(consumer, ports(store, &host, &queues, &producer), &wake, 1).await;
+        ensure!(report.outcome == Outcome::Done && report.counts.failures.is_empty(), "{report:?}");
+        slices += 1;
+    }
+    Ok(slices)
+}
+
+/// The rows are private, so that the relay of the stack leaves them alone.
+async fn fill(store: &AwsStore, tenant: &str, events: u64) -> Result<()> {
+    let mut prior = Prior::default();
+    let mut writes = Vec::new();
+    for seq in 1..=events {
+        let row = envelope(tenant, &Said::<2>, seq, prior.clone())?;
+        prior.note(row.event_type.clone(), Seq(seq));
+        writes.push(Write::Append(JournalRow {
+            envelope: row,
+            kind: Kind::Event,
+            visibility: Visibility::Private,
+            to: None,
+        }));
+        if writes.len() as u64 == FILL || seq == events {
+            store.commit(&Commit::new(std::mem::take(&mut writes))?).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Lets the kernel measure the peak of this process's memory from now on.
+fn reset_peak() -> Result<()> {
+    std::fs::write("/proc/self/clear_refs", "5").context("the peak of memory can be measured on Linux only")
+}
+
+fn peak_kilobytes() -> Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).context("no VmHWM")?;
+    Ok(line.split_whitespace().nth(1).context("no number")?.parse()?)
+}

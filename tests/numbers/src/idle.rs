@@ -1,0 +1,75 @@
+//! What a stage costs in a month in which nothing happens: counted in the template, multiplied by list prices.
+//! Must not know: what the functions do, besides how often they run.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use comfy_table::{CellAlignment, Table, presets};
+
+const SECONDS_A_MONTH: f64 = 30.4 * 86_400.0;
+/// Lambda keeps this many pollers at an SQS queue, each waiting up to 20 s for a message.
+const POLLERS: f64 = 5.0;
+const POLL_SECONDS: f64 = 20.0;
+/// One run of the auditor with nothing to find: milliseconds at 256 MB, requests of DynamoDB as read units.
+const AUDIT_SECONDS: f64 = 0.1;
+const AUDIT_READ_UNITS_FIXED: f64 = 30.0;
+const AUDIT_READ_UNITS_PER_CONSUMER: f64 = 0.0;
+const AUDIT_WRITE_UNITS: f64 = 1.0;
+const AUDIT_SQS_REQUESTS_PER_CONSUMER: f64 = 1.0;
+
+const FIFO_REQUEST: f64 = 0.50e-6;
+const STANDARD_REQUEST: f64 = 0.40e-6;
+const INVOCATION: f64 = 0.20e-6;
+const GIGABYTE_SECOND_ARM: f64 = 13.333_4e-6;
+const WRITE_UNIT: f64 = 0.625e-6;
+const READ_UNIT: f64 = 0.125e-6;
+const ALARM: f64 = 0.10;
+const METRIC: f64 = 0.30;
+
+struct Line {
+    what: String,
+    how_many: f64,
+    price: f64,
+}
+
+/// The table, and its sum in dollars.
+pub(crate) fn measure(template: &Path) -> Result<(String, f64)> {
+    let text = std::fs::read_to_string(template).with_context(|| format!("{} cannot be read", template.display()))?;
+    let count = |word: &str| text.lines().filter(|line| line.contains(word)).count();
+    let consumers = count("Location: infra/consumer.yaml");
+    #[allow(clippy::cast_precision_loss, reason = "a template has few consumers")]
+    let consumers = consumers as f64;
+    let infra = template.with_file_name("infra").join("consumer.yaml");
+    let infra = std::fs::read_to_string(infra)?;
+    #[allow(clippy::cast_precision_loss, reason = "a template has few alarms")]
+    let alarms = infra.matches("AWS::CloudWatch::Alarm").count() as f64 * consumers;
+    let polls = consumers * POLLERS * SECONDS_A_MONTH / POLL_SECONDS;
+    let ticks = SECONDS_A_MONTH / 60.0;
+    let audit_reads = ticks * (AUDIT_READ_UNITS_FIXED + AUDIT_READ_UNITS_PER_CONSUMER * consumers);
+    let lines = [
+        Line { what: format!("empty receives of {consumers} FIFO queues"), how_many: polls, price: FIFO_REQUEST },
+        Line { what: format!("empty receives of {consumers} wake queues"), how_many: polls, price: STANDARD_REQUEST },
+        Line { what: "auditor: invocations".into(), how_many: ticks, price: INVOCATION },
+        Line { what: "auditor: GB-seconds".into(), how_many: ticks * AUDIT_SECONDS * 0.25, price: GIGABYTE_SECOND_ARM },
+        Line { what: "auditor: read units".into(), how_many: audit_reads, price: READ_UNIT },
+        Line { what: "auditor: write units".into(), how_many: ticks * AUDIT_WRITE_UNITS, price: WRITE_UNIT },
+        Line {
+            what: "auditor: looks at queues".into(),
+            how_many: ticks * consumers * AUDIT_SQS_REQUESTS_PER_CONSUMER,
+            price: FIFO_REQUEST,
+        },
+        Line { what: "auditor: metrics".into(), how_many: consumers * 3.0 + 1.0, price: METRIC },
+        Line { what: "alarms".into(), how_many: alarms, price: ALARM },
+        Line { what: "stream, topics, tables, API, logs".into(), how_many: 0.0, price: 0.0 },
+    ];
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(["what", "a month", "$"]);
+    for line in &lines {
+        let dollars = line.how_many * line.price;
+        table.add_row([line.what.clone(), format!("{:.0}", line.how_many), format!("{dollars:.2}")]);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    Ok((table.to_string(), lines.iter().map(|line| line.how_many * line.price).sum()))
+}
