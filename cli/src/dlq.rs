@@ -1,7 +1,6 @@
 //! `towpath dlq`: rows that wait for an operator: look at them, try them again, pass over an event.
 //! Must not know: dead-letter queues. The tickets there are for alarms; the rows are the truth.
 
-mod journal;
 mod list;
 mod log;
 mod order;

@@ -3,11 +3,13 @@
 mod blocked;
 mod dlq;
 mod fingerprint;
+mod journal;
 mod metrics;
 mod new;
 mod orders;
 mod output;
 mod pipeline;
+mod replay;
 mod stack;
 mod status;
 mod when;
@@ -33,6 +35,8 @@ enum Command {
     /// Look at rows that wait for an operator, try them again, or pass over an event.
     #[command(subcommand)]
     Dlq(dlq::Verb),
+    /// Let a consumer apply events again: a dry run, unless --yes is given.
+    Replay(replay::Options),
     /// Write a fresh repository with a small domain of its own.
     New(new::Options),
 }
@@ -43,6 +47,7 @@ async fn main() -> ExitCode {
     let done = match &cli.command {
         Command::Status(options) => status::run(&cli.stack, options).await,
         Command::Dlq(verb) => dlq::run(&cli.stack, verb).await,
+        Command::Replay(options) => replay::run(&cli.stack, options).await,
         Command::New(options) => new::run(options),
     };
     match done {

@@ -1,12 +1,10 @@
 //! A deployed pipeline as the operator's commands see it: its tables, its consumers, and their queues.
 //! Must not know: how rows are stored, what a command does with them.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context, Result};
 use towpath::ConsumerName;
 use towpath_aws::registry::Registration;
-use towpath_aws::{AwsStore, QueueUrls, WakeQueues};
+use towpath_aws::{AwsStore, WakeQueues};
 
 use crate::output::Usage;
 use crate::stack::{Stack, Target};
@@ -19,6 +17,8 @@ pub(crate) struct Pipeline {
     pub(crate) store: AwsStore,
     /// All consumers that ever started in it, by name.
     pub(crate) consumers: Vec<Registration>,
+    /// Where its functions write.
+    pub(crate) log_group: String,
     sqs: aws_sdk_sqs::Client,
     option: String,
 }
@@ -37,7 +37,8 @@ impl Pipeline {
             format!("the tables of {} cannot be read: check the region, the account and your permissions", stack.name)
         })?;
         let sqs = aws_sdk_sqs::Client::new(&stack.sdk);
-        Ok(Self { name: stack.name.clone(), store, consumers, sqs, option: target.option() })
+        let log_group = stack.output("LogGroup")?;
+        Ok(Self { name: stack.name.clone(), store, consumers, log_group, sqs, option: target.option() })
     }
 
     /// The consumer of this name, or a sentence that names those that there are.
@@ -60,20 +61,17 @@ impl Pipeline {
 
     /// Where consumers are woken; a consumer that wrote no queues into the registry is refused when it is woken.
     pub(crate) fn wakes(&self) -> WakeQueues {
-        let urls = |known: &Registration| {
-            let urls = QueueUrls { queue: known.queue_url.clone()?, wake: known.wake_queue_url.clone()? };
-            Some((known.consumer.name.clone(), urls))
-        };
-        WakeQueues::new(self.sqs.clone(), self.consumers.iter().filter_map(urls).collect::<BTreeMap<_, _>>())
+        WakeQueues::of(self.sqs.clone(), self.consumers.iter().cloned())
     }
 
     /// Can this consumer be woken? If not, says what to do.
     pub(crate) fn can_be_woken(&self, name: &ConsumerName) -> Result<()> {
-        if self.consumer(name)?.wake_queue_url.is_some() {
+        let known = self.consumer(name)?;
+        if known.queue_url.is_some() && known.wake_queue_url.is_some() {
             return Ok(());
         }
         let why = format!(
-            "{name} has no wake queue in the registry, so nobody can give it an order: deploy it with this version of \
+            "{name} has no queues in the registry, so nobody can give it an order: deploy it with this version of \
              Towpath and let it start once"
         );
         Err(anyhow::Error::msg(why))

@@ -13,8 +13,8 @@ use towpath::trouble::{TicketState, Trouble};
 use towpath::{AggregateKey, ConsumerName, Cursor, Seq, Skipped, Status, Timestamp};
 use towpath_aws::operate::{Deed, Order};
 
-use super::journal::{self, Behind};
 use crate::blocked::{Line, Row, status_name};
+use crate::journal::{self, Behind};
 use crate::output::{Age, count, now, plain, say};
 use crate::pipeline::Pipeline;
 use crate::stack::Target;

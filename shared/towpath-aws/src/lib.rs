@@ -17,6 +17,7 @@ mod rows;
 mod store;
 mod telemetry;
 mod topics;
+mod trace;
 
 pub use clients::load as load_sdk_config;
 pub use host::LambdaHost;
