@@ -1,5 +1,6 @@
 //! `towpath`: look at a deployed pipeline and operate it. Each command is a module; this file only names them.
 
+mod audit;
 mod blocked;
 mod dlq;
 mod fingerprint;
@@ -12,6 +13,7 @@ mod pipeline;
 mod replay;
 mod stack;
 mod status;
+mod trace;
 mod when;
 
 use std::process::ExitCode;
@@ -37,6 +39,8 @@ enum Command {
     Dlq(dlq::Verb),
     /// Let a consumer apply events again: a dry run, unless --yes is given.
     Replay(replay::Options),
+    /// Show what caused what, and what each consumer made of it.
+    Trace(trace::Options),
     /// Write a fresh repository with a small domain of its own.
     New(new::Options),
 }
@@ -48,6 +52,7 @@ async fn main() -> ExitCode {
         Command::Status(options) => status::run(&cli.stack, options).await,
         Command::Dlq(verb) => dlq::run(&cli.stack, verb).await,
         Command::Replay(options) => replay::run(&cli.stack, options).await,
+        Command::Trace(options) => trace::run(&cli.stack, options).await,
         Command::New(options) => new::run(options),
     };
     match done {

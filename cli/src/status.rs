@@ -12,8 +12,10 @@ use towpath::Timestamp;
 use towpath_aws::AwsStore;
 use towpath_aws::audit::Window;
 
+use crate::audit;
 use crate::metrics;
 use crate::output::{now, print};
+use crate::pipeline::Pipeline;
 use crate::stack::{Stack, Target};
 
 /// What `status` may be told.
@@ -29,8 +31,14 @@ pub(crate) struct Options {
     #[arg(long)]
     json: bool,
     /// Print again every 2 seconds until interrupted.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "audit")]
     watch: bool,
+    /// Compare the journal with all cursors as the auditor does, and show whom it would wake.
+    #[arg(long)]
+    audit: bool,
+    /// With --audit: wake them.
+    #[arg(long, requires = "audit")]
+    yes: bool,
 }
 
 /// One consumer's line.
@@ -60,6 +68,11 @@ struct Report {
 /// Prints the table. Exit code 1 when events are unaccounted for.
 pub(crate) async fn run(target: &Target, options: &Options) -> Result<ExitCode> {
     let stack = Stack::find(target).await?;
+    if options.audit {
+        let (grace, back) = (Duration::from_secs(options.grace), Duration::from_secs(options.hours * 3_600));
+        let course = audit::Course { grace, back, yes: options.yes, json: options.json };
+        return audit::run(&Pipeline::of(&stack, target).await?, course).await;
+    }
     loop {
         let report = look(&stack, options).await?;
         let text = if options.json { serde_json::to_string(&report)? } else { render(&report) };
