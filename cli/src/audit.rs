@@ -58,6 +58,8 @@ pub(crate) async fn run(pipeline: &Pipeline, course: Course) -> Result<ExitCode>
     let options = AuditOptions {
         grace: course.grace,
         overlap: course.back,
+        // The window is looked at once; a piece of the sweep beside it would count some events twice.
+        sweep_pages: 0,
         window: course.back.max(AuditOptions::default().window),
         ..AuditOptions::default()
     };

@@ -173,7 +173,7 @@ fn would_do(options: &Options, plan: &Plan, span: Span) -> String {
     let table = table(["event", "to apply again"], &[1], lines);
     let later = match plan.not_yet_applied {
         0 => String::new(),
-        more => format!("\n{} not applied yet and come in their turn.", count(more, "more is", "more are")),
+        more => format!("\n{} not applied yet: left to the live cursors.", count(more, "more is", "more are")),
     };
     let seconds = aggregates.div_ceil(u64::from(options.rate));
     format!(
