@@ -1,13 +1,41 @@
-//! A model of what Towpath asks of AWS, in memory, and a sweep that breaks it at every call.
+//! A model of what Towpath asks of AWS, in memory; a sweep that breaks it at every call, and a simulator that breaks it
+//! everywhere at once.
 //! Must not know: AWS's names, any one domain. It depends on `towpath` only, so that a product can prove its handlers.
 //!
-//! [`World`] answers the core's ports; [`crash_sweep`] runs a scenario once without faults, counts its calls, and then
-//! runs it again for each call and each [`Fault`], each time followed by what the transport does: deliver again.
+//! [`crash_sweep`] runs a scenario once without faults, counts its calls, and then runs it again for each call and each
+//! [`Fault`], each time followed by what the transport does: deliver again.
+//!
+//! [`simulate`] runs a [`Plan`] as one seed decides: every process, queue and table in virtual time, every call at a moment
+//! of its own, [`Mishap`]s at rates of the seed's choice; then calm, then checks of Towpath's promises.
 
+mod cloud;
+mod dice;
+mod instance;
+mod lambda;
+mod mishap;
+mod model;
+mod people;
+mod plan;
+mod rest;
+mod say;
+mod seeds;
+mod seen;
+mod simulate;
+mod slot;
 mod sweep;
 mod tables;
+mod trace;
+mod transport;
+mod watch;
 mod world;
 
+pub use dice::{Clock, Dice};
+pub use instance::Instance;
+pub use mishap::{Mishap, Part};
+pub use plan::{Applied, Ask, AtRest, Command, Plan, Subject};
+pub use seeds::{Failing, Seeds};
+pub use seen::{Seen, Sight};
+pub use simulate::{ON_PURPOSE, Run, die, hang, quietly, simulate};
 pub use sweep::{Swept, crash_sweep};
 pub use tables::Tables;
 pub use world::{Fault, World};

@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use crate::{Fault, Tables, World};
 
 /// How often the transport delivers again before a scenario counts as stuck.
-const DELIVERIES: usize = 4;
+const DELIVERIES: usize = 6;
 
 /// What a sweep did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Swept {
 /// `scenario` returns whether it is through; one that awaits anything but the world's answers does not end.
 ///
 /// # Panics
-/// With the call and the fault, when a run is not through after four deliveries or when `same` says what differs.
+/// With the call and the fault, when a run is not through after six deliveries or when `same` says what differs.
 pub fn crash_sweep(
     begin: &Tables,
     scenario: impl AsyncFn(&World) -> bool,

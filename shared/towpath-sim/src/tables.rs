@@ -1,10 +1,12 @@
 //! The tables as values: conditional writes, all or nothing, with the semantics of DynamoDB's transactions.
 //! Must not know: faults, time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use towpath::ports::{CommitError, CursorHome, CursorKey, JournalRow, KeptAnswer, Position, Stored, Write};
-use towpath::{AggregateKey, ConsumerName, Place, Seq, Skipped, TenantId, Ticket, Wake};
+use towpath::batch::Message;
+use towpath::planted::is_on;
+use towpath::ports::{CommitError, CursorHome, CursorKey, Head, JournalRow, KeptAnswer, Position, Stored, Write};
+use towpath::{AggregateKey, ConsumerName, Place, Seq, Skipped, TenantId, Ticket, Wake, limits};
 
 /// What the four tables hold.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -21,8 +23,10 @@ pub struct Tables {
     pub views: BTreeMap<(TenantId, Place), String>,
     /// Events that operators passed over.
     pub skipped: BTreeMap<(CursorKey, Seq), Skipped>,
-    /// Wakes in the queues of consumers.
-    pub wakes: Vec<(ConsumerName, Wake)>,
+    /// Messages in the queue of the consumer under test, and how often each was delivered.
+    pub messages: Vec<Message>,
+    /// Wakes in the queues of consumers, and how often each was delivered.
+    pub wakes: Vec<(ConsumerName, Wake, u32)>,
     /// Tickets in dead-letter queues.
     pub tickets: Vec<Ticket>,
     /// Kept answers of commands, by tenant and key.
@@ -32,6 +36,9 @@ pub struct Tables {
 impl Tables {
     /// Writes all or nothing: every condition is checked against the tables as they are, then everything is written.
     pub(crate) fn commit(&mut self, writes: &[Write]) -> Result<(), CommitError> {
+        if let Some(problem) = invalid(writes) {
+            return Err(CommitError::Invalid(problem));
+        }
         let refused: Vec<usize> =
             writes.iter().enumerate().filter(|(_, write)| !self.holds(write)).map(|(index, _)| index).collect();
         if !refused.is_empty() {
@@ -48,6 +55,33 @@ impl Tables {
         }
     }
 
+    /// The head of an aggregate, from its last row.
+    pub(crate) fn head(&self, key: &AggregateKey) -> Option<Head> {
+        let (_, row) = self.outbox.range((key.clone(), Seq::ZERO)..=(key.clone(), Seq(u64::MAX))).next_back()?;
+        let envelope = &row.envelope;
+        let mut prior = envelope.prior.clone();
+        prior.note(envelope.event_type.clone(), envelope.seq);
+        Some(Head { seq: envelope.seq, prior, era: envelope.era, occurred_at: envelope.occurred_at })
+    }
+
+    /// Rows of an aggregate after `after`, up to and with `through`.
+    pub(crate) fn journal(&self, key: &AggregateKey, after: Seq, through: Seq) -> impl Iterator<Item = &JournalRow> {
+        let rows = (after < through).then(|| self.outbox.range((key.clone(), after.next())..=(key.clone(), through)));
+        rows.into_iter().flatten().map(|(_, row)| row)
+    }
+
+    /// Events of an aggregate that a consumer passed over on record.
+    pub(crate) fn skipped_by(&self, key: &CursorKey) -> Vec<Skipped> {
+        self.skipped.iter().filter(|((of, _), _)| of == key).map(|(_, skipped)| skipped.clone()).collect()
+    }
+
+    /// One partition of a read model, in the order of its sort keys.
+    pub(crate) fn view(&self, tenant: &TenantId, view: &str, partition: &str) -> Vec<String> {
+        let of = |place: &Place| place.view == view && place.partition == partition;
+        let rows = self.views.iter().filter(|((owner, place), _)| owner == tenant && of(place));
+        rows.map(|(_, state)| state.clone()).collect()
+    }
+
     fn holds(&self, write: &Write) -> bool {
         match write {
             Write::Entity { key, expect, .. } | Write::CheckEntity { key, expect } => {
@@ -55,6 +89,9 @@ impl Tables {
             }
             Write::Append(row) => !self.outbox.contains_key(&(row.envelope.aggregate(), row.envelope.seq)),
             Write::Skip { key, skipped } => !self.skipped.contains_key(&(key.clone(), skipped.seq)),
+            Write::Cursor { home, key, position, .. } if is_on("56 condition on the cursor only") => {
+                self.home(*home).get(key).is_none_or(|stored| stored.cursor.seq <= position.cursor.seq)
+            }
             Write::Cursor { home, key, expect, .. } => {
                 self.home(*home).get(key).map(|position| position.cursor.rev) == *expect
             }
@@ -92,5 +129,24 @@ impl Tables {
                 self.answers.insert((tenant.clone(), key.to_string()), answer.clone());
             }
         }
+    }
+}
+
+/// What DynamoDB never accepts: too many actions, or two on one item (1).
+fn invalid(writes: &[Write]) -> Option<String> {
+    let mut items = BTreeSet::new();
+    let twice = writes.iter().map(item_of).find(|item| !items.insert(item.clone()));
+    let many = (writes.len() > limits::TRANSACTION_ACTIONS).then(|| format!("{} actions", writes.len()));
+    many.or_else(|| twice.map(|item| format!("two actions on {item}")))
+}
+
+fn item_of(write: &Write) -> String {
+    match write {
+        Write::Entity { key, .. } | Write::CheckEntity { key, .. } => format!("entity {key}"),
+        Write::Append(row) => format!("row {} {}", row.envelope.aggregate(), row.envelope.seq),
+        Write::Cursor { key, .. } => format!("cursor {} {}", key.consumer, key.aggregate),
+        Write::Skip { key, skipped } => format!("skip {} {} {}", key.consumer, key.aggregate, skipped.seq),
+        Write::Put { tenant, place, .. } | Write::Remove { tenant, place } => format!("place {tenant} {place:?}"),
+        Write::Answer { tenant, key, .. } => format!("answer {tenant} {key}"),
     }
 }

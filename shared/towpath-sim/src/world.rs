@@ -6,18 +6,25 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, pending, ready};
-use towpath::batch::Message;
+use towpath::batch::{ConsumerPorts, Message, handle_batch};
 use towpath::commit::Commit;
 use towpath::ports::{
     Answer, CommitError, Consistency, CursorHome, CursorKey, DeadLetters, Head, Host, JournalRow, KeptAnswer, Position,
     Store, Stored, Unavailable, Wakes,
 };
-use towpath::{AggregateKey, ConsumerName, IdempotencyKey, Seq, Skipped, TenantId, Ticket, Timestamp, Wake};
+use towpath::wake::{Outcome, handle_wake};
+use towpath::{
+    AggregateKey, Consumer, ConsumerName, Era, IdempotencyKey, Seq, Skipped, TenantId, Ticket, Timestamp, Wake,
+};
 
 use crate::Tables;
+use crate::dice::millis;
+
+/// Deliveries of wakes at a time.
+const WAKES: usize = 20;
 
 /// What goes wrong with one call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     /// The process dies before the call is made.
     CrashBefore,
@@ -78,6 +85,54 @@ impl World {
     /// Messages in the dead-letter queue.
     pub fn kept(&self) -> Vec<(Message, String)> {
         self.kept.borrow().clone()
+    }
+
+    /// Does what the queues do: delivers all messages in one batch, then wakes, until nothing is left or time has been
+    /// given often enough. `true` when nothing is left.
+    pub async fn work(&self, consumer: &Consumer) -> bool {
+        let producer = "sim@1".parse().expect("it is name@version");
+        let ports = ConsumerPorts {
+            store: self,
+            host: self,
+            dead_letters: self,
+            wakes: self,
+            producer: &producer,
+            era: Era::FIRST,
+        };
+        let messages = {
+            let messages = &mut self.tables.borrow_mut().messages;
+            messages.iter_mut().for_each(|message| message.receives += 1);
+            messages.clone()
+        };
+        if !messages.is_empty() {
+            let failed = handle_batch(consumer, ports, &messages).await.failed;
+            self.tables.borrow_mut().messages.retain(|message| failed.contains(&message.id));
+        }
+        for _ in 0..WAKES {
+            let Some(delivered) = self.next_wake() else { break };
+            let (_, wake, receives) = &delivered;
+            match handle_wake(consumer, ports, wake, *receives).await.outcome {
+                Outcome::Again(wait) => self.ticks.set(self.ticks.get() + millis(wait)),
+                Outcome::Done => {
+                    let wakes = &mut self.tables.borrow_mut().wakes;
+                    let at = wakes.iter().position(|waiting| *waiting == delivered);
+                    at.map(|at| wakes.remove(at));
+                }
+            }
+        }
+        let tables = self.tables.borrow();
+        tables.messages.is_empty() && tables.wakes.is_empty()
+    }
+
+    /// Delivers the wake that was not delivered for the longest time.
+    fn next_wake(&self) -> Option<(ConsumerName, Wake, u32)> {
+        let wakes = &mut self.tables.borrow_mut().wakes;
+        if wakes.is_empty() {
+            return None;
+        }
+        let (to, wake, receives) = wakes.remove(0);
+        wakes.push((to, wake, receives + 1));
+        wakes.last().cloned()
     }
 
     fn settle(&self) {
@@ -146,13 +201,7 @@ impl Store for World {
 
     fn head<'a>(&'a self, key: &'a AggregateKey) -> Answer<'a, Option<Head>> {
         let key = key.clone();
-        self.read(move |tables| {
-            let (_, row) = tables.outbox.range((key.clone(), Seq::ZERO)..=(key.clone(), Seq(u64::MAX))).next_back()?;
-            let envelope = &row.envelope;
-            let mut prior = envelope.prior.clone();
-            prior.note(envelope.event_type.clone(), envelope.seq);
-            Some(Head { seq: envelope.seq, prior, era: envelope.era, occurred_at: envelope.occurred_at })
-        })
+        self.read(move |tables| tables.head(&key))
     }
 
     fn journal<'a>(
@@ -163,27 +212,17 @@ impl Store for World {
         limit: usize,
     ) -> Answer<'a, Vec<JournalRow>> {
         let key = key.clone();
-        self.read(move |tables| {
-            let rows = tables.outbox.range((key.clone(), after.next())..=(key.clone(), through));
-            rows.take(limit).map(|(_, row)| row.clone()).collect()
-        })
+        self.read(move |tables| tables.journal(&key, after, through).take(limit).cloned().collect())
     }
 
     fn skipped<'a>(&'a self, key: &'a CursorKey) -> Answer<'a, Vec<Skipped>> {
         let key = key.clone();
-        self.read(move |tables| {
-            let of = tables.skipped.iter().filter(|((of, _), _)| *of == key);
-            of.map(|(_, skipped)| skipped.clone()).collect()
-        })
+        self.read(move |tables| tables.skipped_by(&key))
     }
 
     fn view<'a>(&'a self, tenant: &'a TenantId, view: &'a str, partition: &'a str) -> Answer<'a, Vec<String>> {
         let (tenant, view, partition) = (tenant.clone(), view.to_owned(), partition.to_owned());
-        self.read(move |tables| {
-            let of = |place: &towpath::Place| place.view == view && place.partition == partition;
-            let rows = tables.views.iter().filter(|((owner, place), _)| *owner == tenant && of(place));
-            rows.map(|(_, state)| state.clone()).collect()
-        })
+        self.read(move |tables| tables.view(&tenant, &view, &partition))
     }
 
     fn kept_answer<'a>(&'a self, tenant: &'a TenantId, key: &'a IdempotencyKey) -> Answer<'a, Option<KeptAnswer>> {
@@ -245,7 +284,7 @@ impl Wakes for World {
         let (to, wake) = (to.clone(), wake.clone());
         self.call(
             move |tables| {
-                tables.wakes.push((to.clone(), wake.clone()));
+                tables.wakes.push((to.clone(), wake.clone(), 0));
                 Ok(())
             },
             |error| error,

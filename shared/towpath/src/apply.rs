@@ -9,6 +9,7 @@ use crate::commit::{Cause, Commit, heads_needed, plan};
 use crate::consumer::Run;
 use crate::group::{Group, Overlay};
 use crate::panics::caught;
+use crate::planted::is_on;
 use crate::ports::{CommitError, CursorKey, Position, Write};
 use crate::tx::TxError;
 use crate::{AggregateKey, CausationId, Consumer, ConsumerName, Context, Counts, Cursor, Envelope, Failure};
@@ -80,6 +81,9 @@ impl<'a> Worker<'a> {
     }
 
     pub(crate) fn key(&self, aggregate: AggregateKey) -> CursorKey {
+        if is_on("19 cursor without its consumer") {
+            return CursorKey { aggregate, consumer: ConsumerName::parse("anyone").expect("it is a name") };
+        }
         CursorKey { aggregate, consumer: self.cursors.clone() }
     }
 
@@ -172,11 +176,24 @@ impl Draft {
         self.rows.clear();
         if !self.group.is_empty() {
             let commit = self.group.take().map_err(|error| CommitError::Invalid(error.to_string()))?;
-            worker.ports.store.commit(&commit).await?;
+            for part in parts(commit)? {
+                worker.ports.store.commit(&part).await?;
+            }
         }
         counts.add(counted);
         Ok(())
     }
+}
+
+/// One commit, of course.
+fn parts(commit: Commit) -> Result<Vec<Commit>, CommitError> {
+    if !is_on("13 cursor apart from the effects") {
+        return Ok(vec![commit]);
+    }
+    let (cursors, effects): (Vec<Write>, Vec<Write>) =
+        commit.into_writes().into_iter().partition(|write| matches!(write, Write::Cursor { .. }));
+    let some = [effects, cursors].into_iter().filter(|writes| !writes.is_empty());
+    some.map(|writes| Commit::new(writes).map_err(|error| CommitError::Invalid(error.to_string()))).collect()
 }
 
 /// A `Tx` that cannot be written is the author's bug: waiting does not mend it.

@@ -13,6 +13,7 @@ use crate::commit::Commit;
 use crate::consumer::Writes;
 use crate::cursor::{Decision, Foreign, Status, decide};
 use crate::journal::Walk;
+use crate::planted::is_on;
 use crate::ports::{CommitError, Consistency, Position, Unavailable};
 use crate::trouble::{BACKLOG, Trouble};
 use crate::{AggregateKey, Counts, Cursor, Envelope, Failed, Failure, Seq, Then, Wake};
@@ -166,7 +167,9 @@ impl Worker<'_> {
     }
 
     async fn settle(&self, works: &mut [Work], draft: &mut Draft, counts: &mut Counts) -> bool {
-        let done = draft.commit(*self, counts).await.is_ok();
+        let result = draft.commit(*self, counts).await;
+        let done = result.is_ok()
+            || is_on("21 any cancelled is a duplicate") && matches!(result, Err(CommitError::Refused(_)));
         counts.refused += u64::from(!done);
         works.iter_mut().for_each(if done { Work::committed } else { Work::refused });
         done
@@ -233,6 +236,10 @@ impl Worker<'_> {
                 return Ok(Step::Full);
             }
             if self.ports.host.remaining() < MARGIN {
+                if is_on("32 the rest not reported at the deadline") {
+                    work.decided = work.deliveries.len();
+                    break;
+                }
                 return Err(Failure::retry("deadline", "the invocation's time was over before the message's turn"));
             }
             let delivery = &work.deliveries[work.decided];
@@ -243,6 +250,7 @@ impl Worker<'_> {
             }
             let decision = decide(cursor, &row, |kind| self.consumer.handles(kind));
             let plain = matches!(decision, Decision::Duplicate)
+                || is_on("57 stale retrying believed") && matches!(decision, Decision::Wait(_))
                 || (!again && matches!(decision, Decision::Run | Decision::Gap { .. }));
             if !plain && !work.latest && work.ahead.is_none() {
                 self.look(std::slice::from_mut(work), Consistency::Strong).await?;
@@ -341,6 +349,7 @@ impl Worker<'_> {
             }
             Ok(_) => Ok(false),
             Err(failure) if failure.is_unavailable() => Err(failure),
+            Err(_) if is_on("28 going on behind a failure") => Ok(true),
             Err(failure) => {
                 work.leave(row, failure, true);
                 Ok(false)
@@ -352,14 +361,14 @@ impl Worker<'_> {
     /// too few. The mark only spares later messages the same failure, so a refused one changes nothing.
     async fn hand_over(&self, work: &mut Work, counts: &mut Counts) {
         let Some(left) = work.left.take() else { return };
+        let marks_first = left.mark && is_on("55 marked before the wake");
+        counts.refused += u64::from(marks_first && self.mark(work, &left).await.is_err());
         let wake = Wake::advance(work.aggregate.clone());
         if let Err(error) = self.ports.wakes.wake(self.consumer.name(), &wake).await {
             counts.failures.push(failure_of(Some(work.aggregate.clone()), error.into(), Then::Again));
             return;
         }
-        if left.mark && self.mark(work, &left).await.is_err() {
-            counts.refused += 1;
-        }
+        counts.refused += u64::from(left.mark && !marks_first && self.mark(work, &left).await.is_err());
         work.settled = work.deliveries.len();
         counts.handed_over += 1;
         counts.failures.push(Failed {

@@ -28,7 +28,6 @@ mod ids;
 mod journal;
 pub mod limits;
 pub mod panics;
-#[cfg(feature = "planted")]
 pub mod planted;
 pub mod ports;
 pub mod relay;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::limits;
+use crate::planted::is_on;
 use crate::ports::{Host, JournalRow, Publication, Publisher};
 use crate::{AggregateKey, Seq, Visibility};
 
@@ -64,7 +65,9 @@ pub async fn relay(publisher: &dyn Publisher, host: &dyn Host, lanes: u16, rows:
             messages.push((index, publication(row, lanes)));
         }
     }
-    restore_order(&mut messages);
+    if !is_on("1 stream order trusted") {
+        restore_order(&mut messages);
+    }
     for done in join_all(share_out(messages).into_iter().map(|share| work(publisher, host, share))).await {
         report.failed.extend(done.failed);
         report.published += done.published;
@@ -111,6 +114,9 @@ fn restore_order(messages: &mut [Numbered]) {
 fn share_out(messages: Vec<Numbered>) -> Vec<VecDeque<Numbered>> {
     let workers = (messages.len() / MESSAGES_A_WORKER).clamp(1, WORKERS);
     let mut groups: BTreeMap<(bool, String), Vec<Numbered>> = BTreeMap::new();
+    if is_on("3 parallel within a group") {
+        return messages.into_iter().map(|message| VecDeque::from([message])).collect();
+    }
     for message in messages {
         let command = message.1.topic == crate::Kind::Command;
         groups.entry((command, message.1.group.clone())).or_default().push(message);
@@ -142,6 +148,7 @@ async fn work(publisher: &dyn Publisher, host: &dyn Host, mut waiting: VecDeque<
         for (numbered, answer) in batch.into_iter().zip(answers) {
             match answer {
                 Ok(()) => done.published += 1,
+                Err(_) if is_on("9 failed entries ignored") => done.published += 1,
                 Err(why) => {
                     done.refusals += 1;
                     refused.insert(numbered.1.group.clone(), why);
@@ -151,6 +158,9 @@ async fn work(publisher: &dyn Publisher, host: &dyn Host, mut waiting: VecDeque<
         }
         if refused.is_empty() {
             continue;
+        }
+        if is_on("2 later entries before the refused one") {
+            waiting.extend(std::mem::take(&mut again));
         }
         again.into_iter().rev().for_each(|numbered| waiting.push_front(numbered));
         for (group, why) in refused {

@@ -126,9 +126,10 @@ impl Ticket {
         format!("{}#t{:x}", self.aggregate.tenant, hash)
     }
 
-    /// One ticket per parking: the same one sent twice is one message.
+    /// The same ticket sent twice is one message. Another one for the same row is not: the first may have been redriven
+    /// less than five minutes ago, when the queue still remembers its id and would drop the second.
     pub fn deduplication_id(&self) -> String {
-        format!("{}-{}", self.event_id, self.rev)
+        format!("{}-{}-{}", self.event_id, self.rev, self.parked_at.as_millis())
     }
 }
 
@@ -209,6 +210,8 @@ mod tests {
         assert_eq!(Ticket::parse(&ticket.to_body()), Some(ticket.clone()));
         assert!(Ticket::parse(&event.to_body()).is_none());
         assert!(crate::Envelope::parse(&ticket.to_body()).is_err());
+        let later = Ticket { parked_at: ticket.parked_at.plus(std::time::Duration::from_millis(1)), ..ticket.clone() };
+        assert_ne!(later.deduplication_id(), ticket.deduplication_id());
         assert!(ticket.group().starts_with(&format!("{}#t", event.tenant_id)));
     }
 }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::{Advance, Next, Outcome, View};
 use crate::apply::{Draft, invalid};
 use crate::batch::MARGIN;
+use crate::planted::is_on;
 use crate::ports::{Unavailable, Write};
 use crate::trouble::{DEATHS, LADDER, PARK_AFTER, TICKET_RENEWAL, TICKET_RETRY, TicketState, Trouble, backoff};
 use crate::{Cursor, Envelope, EventId, Failure, Instruction, Rev, Seq, Skipped, Status, Then, Ticket};
@@ -34,6 +35,9 @@ impl Advance<'_> {
         let token = u64::try_from(host.random() & u128::from(u64::MAX)).unwrap_or_default();
         trouble.running = Some(token);
         trouble.due = now.plus(host.remaining() + MARGIN);
+        if is_on("14 an attempt that never expires") {
+            trouble.due = now.plus(TICKET_RENEWAL);
+        }
         // A parked row stays parked while it is tried; should the process end, its ticket is sent again.
         trouble.ticket = view.order.as_ref().map(|_| TicketState::Missing);
         let status = if view.order.is_some() { Status::Parked } else { Status::Retrying };
@@ -57,12 +61,13 @@ impl Advance<'_> {
             return Ok(Next::End(Outcome::Again(LADDER[1])));
         }
         let since = view.trouble().filter(|trouble| trouble.seq == row.seq).map_or(now, |trouble| trouble.since);
-        let old = u128::from(now.millis_since(since)) >= PARK_AFTER.as_millis();
+        let old = u128::from(now.millis_since(since)) >= PARK_AFTER.as_millis()
+            || is_on("69 parked by count") && view.cursor().is_some_and(|cursor| cursor.attempt >= 5);
         if matches!(failure, Failure::Reject(_)) || old || view.order.is_some() {
             return self.park(view, row, &failure).await;
         }
         let cursor = view.cursor().cloned().unwrap_or_else(|| self.worker.start(row));
-        let attempt = cursor.attempt.max(1);
+        let attempt = if is_on("62 counted after the run") { cursor.attempt + 1 } else { cursor.attempt.max(1) };
         let wait = backoff(attempt);
         let mut trouble = Trouble::new(row, &failure, now, self.worker.ports.producer);
         (trouble.since, trouble.due) = (since, now.plus(wait));
@@ -113,15 +118,24 @@ impl Advance<'_> {
         }
         let rev = cursor.rev.next();
         let ticket = self.ticket(&trouble, cursor.attempt.max(1), rev);
+        let mark_first = is_on("60 parked before the ticket");
+        if mark_first {
+            (trouble.ticket, trouble.due) = (Some(TicketState::Sent), now.plus(TICKET_RENEWAL));
+        } else {
+            trouble = self.with_ticket(trouble, &ticket).await;
+        }
         let parked = Cursor {
             status: Status::Parked,
             attempt: cursor.attempt.max(1),
             rev,
-            trouble: Some(self.with_ticket(trouble, &ticket).await),
+            trouble: Some(trouble.clone()),
             ..cursor
         };
         if !self.write(view, parked).await? {
             return Ok(Next::Look);
+        }
+        if mark_first {
+            self.with_ticket(trouble, &ticket).await;
         }
         self.counts.parked += 1;
         self.fail(Some(&Rc::new(row.clone())), failure.clone(), Then::Parked);
@@ -181,7 +195,9 @@ impl Advance<'_> {
         let passed = passed(cursor, trouble.seq, trouble.event_id, self.worker.consumer.current_generation());
         let key = self.worker.key(self.wake.aggregate.clone());
         let mut draft = Draft::default();
-        draft.with(Write::Skip { key, skipped });
+        if !is_on("skipped off the record") {
+            draft.with(Write::Skip { key, skipped });
+        }
         draft.with(self.worker.cursor_write(self.wake.aggregate.clone(), view.with(passed), Some(cursor)));
         match draft.commit(self.worker, &mut self.counts).await {
             Ok(()) => self.counts.skipped += 1,

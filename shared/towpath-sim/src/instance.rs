@@ -1,0 +1,290 @@
+//! One process's handle to the world: it answers the core's ports, each call at a moment of the simulator's choice.
+//! Must not know: which machine calls, what the answers are for.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+use towpath::audit::AuditPorts;
+use towpath::batch::{ConsumerPorts, Message};
+use towpath::command::CommandPorts;
+use towpath::commit::Commit;
+use towpath::ports::{
+    Answer, AuditState, CommitError, Consistency, CursorHome, CursorKey, DeadLetters, Head, Host, IndexRow, JournalRow,
+    KeptAnswer, Ledger, Position, Publication, Publisher, Registered, Store, Stored, Unavailable, Wakes,
+};
+use towpath::{
+    AggregateKey, ConsumerName, Era, IdempotencyKey, Kind, Producer, Rev, Seq, Skipped, TenantId, Ticket, Timestamp,
+    Wake,
+};
+
+use crate::cloud::{Call, Cloud, ProcessId};
+use crate::dice::{Clock, Millis, millis};
+use crate::lambda::Author;
+use crate::mishap::{Mishap, Part};
+use crate::model::store::STALE;
+use crate::slot::Slot;
+
+/// What is added to a process's clock before the skew is taken away, so that both are counted from zero.
+pub(crate) const NO_SKEW: Millis = 300_000;
+
+/// The handle.
+pub struct Instance {
+    cloud: Rc<RefCell<Cloud>>,
+    clock: Clock,
+    id: ProcessId,
+    who: Rc<str>,
+    author: Author,
+    deadline: Millis,
+    /// From 0 to twice [`NO_SKEW`], which is a clock that is right.
+    skew: Millis,
+    producer: Producer,
+}
+
+impl Instance {
+    pub(crate) fn new(
+        cloud: Rc<RefCell<Cloud>>,
+        clock: Clock,
+        (id, author, who): (ProcessId, Author, Rc<str>),
+        deadline: Millis,
+        skew: Millis,
+    ) -> Self {
+        let producer = "sim@1".parse().expect("it is name@version");
+        Self { cloud, clock, id, who, author, deadline, skew, producer }
+    }
+
+    /// What a command needs.
+    pub fn command_ports(&self) -> CommandPorts<'_> {
+        CommandPorts { store: self, host: self, producer: &self.producer, era: Era::FIRST }
+    }
+
+    pub(crate) fn consumer_ports(&self) -> ConsumerPorts<'_> {
+        ConsumerPorts {
+            store: self,
+            host: self,
+            dead_letters: self,
+            wakes: self,
+            producer: &self.producer,
+            era: Era::FIRST,
+        }
+    }
+
+    pub(crate) fn audit_ports(&self) -> AuditPorts<'_> {
+        AuditPorts { ledger: self, store: self, wakes: self, host: self }
+    }
+
+    fn call<'a, T: 'static, E: 'static>(
+        &'a self,
+        call: Call<impl Fn() -> String + 'static>,
+        act: impl Fn(&mut Cloud) -> Result<T, E> + 'static,
+        lost: fn(Unavailable) -> E,
+    ) -> Answer<'a, T, E> {
+        async move {
+            let slot = Slot::new();
+            let who = (self.id, Rc::clone(&self.who));
+            self.cloud.borrow_mut().place_call(who, call, slot.clone(), act, lost);
+            slot.await
+        }
+        .boxed_local()
+    }
+
+    fn read<'a, T: 'static>(
+        &'a self,
+        name: &'static str,
+        say: impl Fn() -> String + 'static,
+        look: impl Fn(&mut Cloud) -> T + 'static,
+    ) -> Answer<'a, T> {
+        self.call(Call { name, part: Part::Store, say }, move |cloud| Ok(look(cloud)), |error| error)
+    }
+}
+
+impl Store for Instance {
+    fn positions<'a>(
+        &'a self,
+        home: CursorHome,
+        keys: &'a [CursorKey],
+        consistency: Consistency,
+    ) -> Answer<'a, Vec<Option<Position>>> {
+        let (keys, named) = (keys.to_vec(), keys.to_vec());
+        let say = move || {
+            let names: Vec<String> = named.iter().map(|key| key.aggregate.to_string()).collect();
+            format!("{consistency:?} {}", names.join(", "))
+        };
+        self.read("positions", say, move |cloud| {
+            let late = consistency == Consistency::Eventual && cloud.strikes(Mishap::StaleRead);
+            let (age, now) = (if late { STALE } else { 0 }, cloud.now());
+            keys.iter().map(|key| cloud.db.position(home, key, age, now)).collect()
+        })
+    }
+
+    fn entity<'a>(&'a self, key: &'a AggregateKey) -> Answer<'a, Option<Stored>> {
+        let (key, named) = (key.clone(), key.clone());
+        self.read("entity", move || named.to_string(), move |cloud| cloud.db.tables.entities.get(&key).cloned())
+    }
+
+    fn head<'a>(&'a self, key: &'a AggregateKey) -> Answer<'a, Option<Head>> {
+        let (key, named) = (key.clone(), key.clone());
+        self.read("head", move || named.to_string(), move |cloud| cloud.db.tables.head(&key))
+    }
+
+    fn journal<'a>(
+        &'a self,
+        key: &'a AggregateKey,
+        after: Seq,
+        through: Seq,
+        limit: usize,
+    ) -> Answer<'a, Vec<JournalRow>> {
+        let (key, named) = (key.clone(), key.clone());
+        self.read(
+            "journal",
+            move || format!("{named} after {after}"),
+            move |cloud| cloud.db.tables.journal(&key, after, through).take(limit).cloned().collect(),
+        )
+    }
+
+    fn skipped<'a>(&'a self, key: &'a CursorKey) -> Answer<'a, Vec<Skipped>> {
+        let (key, named) = (key.clone(), key.clone());
+        let say = move || named.aggregate.to_string();
+        self.read("skipped", say, move |cloud| cloud.db.tables.skipped_by(&key))
+    }
+
+    fn view<'a>(&'a self, tenant: &'a TenantId, view: &'a str, partition: &'a str) -> Answer<'a, Vec<String>> {
+        let (tenant, view, partition) = (tenant.clone(), view.to_owned(), partition.to_owned());
+        self.read("view", String::new, move |cloud| cloud.db.tables.view(&tenant, &view, &partition))
+    }
+
+    fn kept_answer<'a>(&'a self, tenant: &'a TenantId, key: &'a IdempotencyKey) -> Answer<'a, Option<KeptAnswer>> {
+        let (at, named) = ((tenant.clone(), key.to_string()), key.to_string());
+        self.read("kept answer", move || named.clone(), move |cloud| cloud.db.tables.answers.get(&at).cloned())
+    }
+
+    fn commit<'a>(&'a self, commit: &'a Commit) -> Answer<'a, (), CommitError> {
+        let (writes, named, author) = (commit.writes().to_vec(), commit.clone(), self.author);
+        let say = move || crate::say::commit(named.writes());
+        let call = Call { name: "commit", part: Part::Store, say };
+        self.call(call, move |cloud| cloud.commit(author, &writes), CommitError::Unavailable)
+    }
+}
+
+impl Host for Instance {
+    fn now(&self) -> Timestamp {
+        let now = self.clock.now().as_millis();
+        Timestamp::from_millis(now + self.skew - NO_SKEW)
+    }
+
+    fn random(&self) -> u128 {
+        let dice = &mut self.cloud.borrow_mut().dice;
+        u128::from(dice.roll()) << 64 | u128::from(dice.roll())
+    }
+
+    fn remaining(&self) -> Duration {
+        Duration::from_millis(self.deadline.saturating_sub(self.clock.millis()))
+    }
+
+    fn sleep(&self, time: Duration) -> LocalBoxFuture<'_, ()> {
+        async move {
+            let (slot, id) = (Slot::new(), self.id);
+            let filled = slot.clone();
+            self.cloud.borrow_mut().after(millis(time), move |cloud| {
+                filled.fill(());
+                cloud.rouse(id);
+            });
+            slot.await;
+        }
+        .boxed_local()
+    }
+}
+
+impl DeadLetters for Instance {
+    fn keep<'a>(&'a self, message: &'a Message, reason: &'a str) -> Answer<'a, ()> {
+        let (message, reason, author) = (message.clone(), reason.to_owned(), self.author);
+        let call = Call { name: "keep", part: Part::DeadLetters, say: move || reason.clone() };
+        self.call(call, move |cloud| cloud.keep(author, &message), |error| error)
+    }
+
+    fn ticket<'a>(&'a self, ticket: &'a Ticket) -> Answer<'a, ()> {
+        let (ticket, named) = (ticket.clone(), ticket.clone());
+        let say = move || format!("{} seq {} at rev {}", named.aggregate, named.seq, named.rev);
+        let call = Call { name: "ticket", part: Part::DeadLetters, say };
+        self.call(call, move |cloud| cloud.keep_ticket(&ticket), |error| error)
+    }
+}
+
+impl Wakes for Instance {
+    fn wake<'a>(&'a self, to: &'a ConsumerName, wake: &'a Wake) -> Answer<'a, ()> {
+        let (to, wake, named) = (to.clone(), wake.clone(), wake.clone());
+        let consumer = to.clone();
+        let call =
+            Call { name: "wake", part: Part::Wakes, say: move || format!("{consumer}: {}", crate::say::wake(&named)) };
+        self.call(call, move |cloud| cloud.send_wake(&to, &wake), |error| error)
+    }
+
+    fn backlog<'a>(&'a self, consumer: &'a ConsumerName) -> Answer<'a, u64> {
+        let (consumer, named) = (consumer.clone(), consumer.to_string());
+        let call = Call { name: "backlog", part: Part::Wakes, say: move || named.clone() };
+        let count = move |cloud: &mut Cloud| {
+            let of = cloud.consumer_named(&consumer).map(|consumer| &cloud.consumers[consumer]);
+            Ok(of.map_or(0, |of| of.fifo.messages().len() as u64))
+        };
+        self.call(call, count, |error| error)
+    }
+}
+
+impl Publisher for Instance {
+    fn publish<'a>(&'a self, _: Kind, batch: &'a [Publication]) -> Answer<'a, Vec<Result<(), String>>> {
+        let (by, batch, size) = (self.id, batch.to_vec(), batch.len());
+        let call = Call { name: "publish", part: Part::Topic, say: move || format!("{size} messages") };
+        self.call(call, move |cloud| Ok(cloud.publish(by, &batch)), |error| error)
+    }
+}
+
+impl Ledger for Instance {
+    fn consumers(&self) -> Answer<'_, Vec<Registered>> {
+        self.read("consumers", String::new, |cloud| {
+            cloud.consumers.iter().map(|deployed| deployed.subject.consumer.registration()).collect()
+        })
+    }
+
+    fn committed<'a>(
+        &'a self,
+        since: Timestamp,
+        until: Timestamp,
+        after: Option<&'a str>,
+    ) -> Answer<'a, (Vec<IndexRow>, Option<String>)> {
+        let after = after.map(str::to_owned);
+        self.read(
+            "committed",
+            move || format!("{since} to {until}"),
+            move |cloud| cloud.db.committed((since, until), after.as_deref(), cloud.settings.page, cloud.now()),
+        )
+    }
+
+    fn sweep<'a>(&'a self, after: Option<&'a str>) -> Answer<'a, (Vec<IndexRow>, Option<String>)> {
+        let after = after.map(str::to_owned);
+        self.read("sweep", String::new, move |cloud| cloud.db.sweep(after.as_deref(), cloud.settings.page))
+    }
+
+    fn due(&self, home: CursorHome, before: Timestamp, limit: usize) -> Answer<'_, Vec<CursorKey>> {
+        self.read(
+            "due",
+            move || format!("before {before}"),
+            move |cloud| {
+                let late = cloud.strikes(Mishap::IndexLag);
+                let (age, now) = (if late { STALE } else { 0 }, cloud.now());
+                cloud.db.due(home, before, limit, age, now)
+            },
+        )
+    }
+
+    fn audit_state(&self) -> Answer<'_, AuditState> {
+        self.read("audit state", String::new, |cloud| cloud.db.audit_state())
+    }
+
+    fn keep_audit_state<'a>(&'a self, state: &'a AuditState, expect: Rev) -> Answer<'a, (), CommitError> {
+        let state = state.clone();
+        let call = Call { name: "keep audit state", part: Part::Store, say: String::new };
+        self.call(call, move |cloud| cloud.db.keep_audit_state(&state, expect), CommitError::Unavailable)
+    }
+}

@@ -1,0 +1,132 @@
+//! The tables as DynamoDB shows them: strongly, a moment late, and through indexes that lag.
+//! Must not know: who reads, what the rows are for.
+
+use std::collections::BTreeMap;
+
+use towpath::ports::{AuditState, CommitError, CursorHome, CursorKey, IndexRow, Position, Write};
+use towpath::{AggregateKey, EventId, Rev, Seq, Status, Timestamp};
+
+use crate::Tables;
+use crate::dice::Millis;
+
+/// How long an eventually consistent read may miss a write.
+pub(crate) const STALE: Millis = 3_000;
+
+/// The tables, with what a late look at them shows.
+#[derive(Debug, Default)]
+pub(crate) struct DynamoDb {
+    pub(crate) tables: Tables,
+    /// What each cursor was before its last write, and when that was.
+    before: BTreeMap<CursorKey, (Option<Position>, Millis)>,
+    /// The time index, and from when on it shows a row.
+    index: BTreeMap<EventId, (Millis, IndexRow)>,
+    audit: AuditState,
+}
+
+impl DynamoDb {
+    /// Writes all or nothing; the time index shows new rows after `lag`.
+    pub(crate) fn commit(&mut self, writes: &[Write], now: Millis, lag: Millis) -> Result<(), CommitError> {
+        let old: Vec<(CursorKey, Option<Position>)> = writes
+            .iter()
+            .filter_map(|write| match write {
+                Write::Cursor { home, key, .. } => Some((key.clone(), self.tables.home(*home).get(key).cloned())),
+                _ => None,
+            })
+            .collect();
+        self.tables.commit(writes)?;
+        self.before.extend(old.into_iter().map(|(key, position)| (key, (position, now))));
+        for write in writes {
+            if let Write::Append(row) = write {
+                let of = &row.envelope;
+                let row = IndexRow {
+                    aggregate: of.aggregate(),
+                    seq: of.seq,
+                    event_id: of.event_id,
+                    event_type: of.event_type.clone(),
+                };
+                self.index.insert(of.event_id, (now + lag, row));
+            }
+        }
+        Ok(())
+    }
+
+    /// A cursor; a late look may miss a write of the last `age`.
+    pub(crate) fn position(&self, home: CursorHome, key: &CursorKey, age: Millis, now: Millis) -> Option<Position> {
+        match self.before.get(key) {
+            Some((before, written)) if now < written + age => before.clone(),
+            _ => self.tables.home(home).get(key).cloned(),
+        }
+    }
+
+    /// A page of the time index.
+    pub(crate) fn committed(
+        &self,
+        (since, until): (Timestamp, Timestamp),
+        after: Option<&str>,
+        page: usize,
+        now: Millis,
+    ) -> (Vec<IndexRow>, Option<String>) {
+        let inside =
+            |id: EventId| id.at() >= since && id.at() < until && after.is_none_or(|a| id.to_string().as_str() > a);
+        let shown = self.index.iter().filter(|(id, (from, _))| inside(**id) && *from <= now);
+        paged(shown.map(|(_, (_, row))| row.clone()).take(page + 1).collect(), page, |row| row.event_id.to_string())
+    }
+
+    /// A page of the whole journal.
+    pub(crate) fn sweep(&self, after: Option<&str>, page: usize) -> (Vec<IndexRow>, Option<String>) {
+        let place = |key: &AggregateKey, seq: Seq| format!("{key}#{:012}", seq.0);
+        let rows =
+            self.tables.outbox.iter().filter(|((key, seq), _)| after.is_none_or(|a| place(key, *seq).as_str() > a));
+        let row = |((aggregate, seq), row): ((&AggregateKey, Seq), &towpath::ports::JournalRow)| IndexRow {
+            aggregate: aggregate.clone(),
+            seq,
+            event_id: row.envelope.event_id,
+            event_type: row.envelope.event_type.clone(),
+        };
+        let rows = rows.map(|((key, seq), of)| row(((key, *seq), of))).take(page + 1).collect();
+        paged(rows, page, |row| place(&row.aggregate, row.seq))
+    }
+
+    /// Cursors in the due index whose time has come, the longest overdue first.
+    pub(crate) fn due(
+        &self,
+        home: CursorHome,
+        before: Timestamp,
+        limit: usize,
+        age: Millis,
+        now: Millis,
+    ) -> Vec<CursorKey> {
+        let mut due: Vec<(Timestamp, CursorKey)> = self
+            .tables
+            .home(home)
+            .keys()
+            .filter_map(|key| {
+                let cursor = self.position(home, key, age, now)?.cursor;
+                let trouble = cursor.trouble.filter(|_| cursor.status != Status::Ready)?;
+                (trouble.due < before).then(|| (trouble.due, key.clone()))
+            })
+            .collect();
+        due.sort();
+        due.into_iter().take(limit).map(|(_, key)| key).collect()
+    }
+
+    pub(crate) fn audit_state(&self) -> AuditState {
+        self.audit.clone()
+    }
+
+    pub(crate) fn keep_audit_state(&mut self, state: &AuditState, expect: Rev) -> Result<(), CommitError> {
+        if self.audit.rev != expect {
+            return Err(CommitError::Refused(vec![0]));
+        }
+        self.audit = state.clone();
+        Ok(())
+    }
+}
+
+/// At most `page` rows, and the place of the last one if there are more.
+fn paged(mut rows: Vec<IndexRow>, page: usize, place: impl Fn(&IndexRow) -> String) -> (Vec<IndexRow>, Option<String>) {
+    let more = rows.len() > page;
+    rows.truncate(page);
+    let next = rows.last().filter(|_| more).map(place);
+    (rows, next)
+}

@@ -1,0 +1,161 @@
+//! What one run is made of: consumers, commands and checks from the user, settings from the seed.
+//! Must not know: how a run goes.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::future::LocalBoxFuture;
+use towpath::{AggregateKey, Consumer, ConsumerName, Envelope, Seq};
+
+use crate::dice::{Dice, Millis};
+use crate::{Instance, Tables};
+
+pub(crate) const SECOND: Millis = 1_000;
+pub(crate) const MINUTE: Millis = 60 * SECOND;
+pub(crate) const HOUR: Millis = 60 * MINUTE;
+
+/// A product under test.
+pub struct Plan {
+    /// Its consumers.
+    pub subjects: Vec<Subject>,
+    /// What its clients ask for.
+    pub commands: Vec<Command>,
+    /// What must hold at rest, besides Towpath's own promises.
+    pub at_rest: Box<AtRest>,
+    /// Becomes true when the people in charge have deployed a mended version.
+    pub repaired: Rc<Cell<bool>>,
+}
+
+/// Looks at the tables at rest; the error says which promise is broken and how.
+pub type AtRest = dyn Fn(&Tables, &Applied) -> Result<(), String>;
+
+/// A consumer under test.
+pub struct Subject {
+    /// The consumer, with the handlers that are deployed.
+    pub consumer: Consumer,
+    /// Whether handling this event fails until the repair. Only such an event may be parked, and only its aggregate may
+    /// wait for it.
+    pub is_poison: Box<dyn Fn(&Envelope) -> bool>,
+}
+
+/// What a client asks for, with a key of its own; it asks again until it is answered.
+pub struct Command {
+    /// When, from the beginning of the run.
+    pub at: Duration,
+    /// For the timeline.
+    pub name: String,
+    /// Asks once; `true` when there was an answer.
+    pub ask: Rc<Ask>,
+}
+
+/// One request of a client.
+pub type Ask = dyn Fn(Rc<Instance>) -> LocalBoxFuture<'static, bool>;
+
+/// Which rows each consumer has applied, in the order in which it did; what was passed over on record is not in it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Applied(pub(crate) BTreeMap<(ConsumerName, AggregateKey), Vec<Seq>>);
+
+impl Applied {
+    /// What one consumer has applied of one aggregate.
+    pub fn of(&self, consumer: &ConsumerName, aggregate: &AggregateKey) -> &[Seq] {
+        self.0.get(&(consumer.clone(), aggregate.clone())).map_or(&[], Vec::as_slice)
+    }
+
+    /// Every aggregate that the consumer has applied something of.
+    pub fn by<'a>(&'a self, consumer: &'a ConsumerName) -> impl Iterator<Item = (&'a AggregateKey, &'a [Seq])> {
+        let own = self.0.iter().filter(move |((name, _), _)| name == consumer);
+        own.map(|((_, aggregate), seqs)| (aggregate, seqs.as_slice()))
+    }
+}
+
+/// What the people in charge do about parked rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Crew {
+    /// They use the command line.
+    CommandLine,
+    /// They only use the console's redrive.
+    Console,
+    /// Both, and at once.
+    Both,
+    /// They leave alone what is parked.
+    Absent,
+}
+
+/// How the stack of one run is set up.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) shards: usize,
+    pub(crate) lanes: u16,
+    /// Instances of one function on one queue.
+    pub(crate) concurrency: usize,
+    pub(crate) batch: usize,
+    /// Rows in a page of an index.
+    pub(crate) page: usize,
+    pub(crate) max_receives: u32,
+    pub(crate) relay_tries: u32,
+    pub(crate) function_timeout: Millis,
+    pub(crate) crew: Crew,
+    pub(crate) skips: bool,
+    /// Commands come until then.
+    pub(crate) busy_until: Millis,
+    /// Nothing goes wrong from then on.
+    pub(crate) calm_at: Millis,
+    /// The mended version is deployed.
+    pub(crate) repair_at: Millis,
+    /// All must be at rest.
+    pub(crate) end_at: Millis,
+}
+
+impl Settings {
+    pub(crate) fn draw(dice: &mut Dice) -> Self {
+        let busy_until = dice.between(MINUTE, 15 * MINUTE);
+        let calm_at = busy_until + dice.between(MINUTE, 15 * MINUTE);
+        let late = dice.chance(1_500);
+        let repair_at = calm_at + if late { 26 * HOUR } else { HOUR };
+        Self {
+            shards: *dice.pick(&[1, 2, 3]),
+            lanes: *dice.pick(&[1, 1, 2, 4]),
+            concurrency: *dice.pick(&[1, 2, 5]),
+            batch: *dice.pick(&[1, 3, 10, 10]),
+            page: *dice.pick(&[7, 25, 1_000]),
+            max_receives: *dice.pick(&[5, 20, 1_000]),
+            relay_tries: *dice.pick(&[2, 10, 1_000]),
+            function_timeout: *dice.pick(&[5, 30, 30]) * SECOND,
+            crew: *dice.pick(&[Crew::CommandLine, Crew::Console, Crew::Both, Crew::Both, Crew::Absent]),
+            skips: dice.chance(3_000),
+            busy_until,
+            calm_at,
+            repair_at,
+            end_at: repair_at + 3 * HOUR,
+        }
+    }
+
+    /// Six times the function's timeout (17).
+    pub(crate) fn visibility(&self) -> Millis {
+        6 * self.function_timeout
+    }
+
+    /// Each minute while there is something to see; seldom in the hours in which everybody waits for the repair.
+    pub(crate) fn audit_again(&self, now: Millis) -> Millis {
+        let waiting = now > self.calm_at + HOUR && now < self.repair_at.saturating_sub(HOUR);
+        if waiting { 15 * MINUTE } else { MINUTE }
+    }
+}
+
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (busy, calm, repair) = (self.busy_until / SECOND, self.calm_at / SECOND, self.repair_at / SECOND);
+        writeln!(f, "  commands until {busy} s, calm from {calm} s, repaired at {repair} s")?;
+        let Self { shards, lanes, concurrency, batch, page, max_receives, relay_tries, crew, skips, .. } = self;
+        writeln!(
+            f,
+            "  {shards} shards, {lanes} lanes, {concurrency} instances a queue, batches of {batch}, pages of {page}"
+        )?;
+        let timeout = self.function_timeout / SECOND;
+        writeln!(f, "  timeout {timeout} s, at most {max_receives} receives and {relay_tries} tries of the relay")?;
+        writeln!(f, "  operators: {crew:?}{}", if *skips { ", who sometimes skip" } else { "" })
+    }
+}

@@ -1,0 +1,120 @@
+//! What a run has reached: which mishaps struck, what the machines met. A proof that never met a case proves nothing of it.
+//! Must not know: how often is enough for one run.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use towpath::{Decision, Status};
+
+use crate::Mishap;
+
+/// Something that was reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sight {
+    /// It struck.
+    Mishap(Mishap),
+    /// A message was to be decided like this.
+    Decided(&'static str),
+    /// A row in this status met this input.
+    Met(&'static str, &'static str),
+    /// It happened.
+    Happened(&'static str),
+}
+
+/// How often each thing was reached.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Seen(BTreeMap<Sight, u64>);
+
+const STATUSES: [&str; 4] = ["absent", "ready", "retrying", "parked"];
+const INPUTS: [&str; 6] = ["message", "redelivered message", "ticket", "wake", "retry", "skip"];
+const DECISIONS: [&str; 4] = ["run", "duplicate", "gap", "wait"];
+const EVENTS: [&str; 17] = [
+    "timed out",
+    "hung",
+    "died",
+    "applied",
+    "applied several at once",
+    "retrying",
+    "parked",
+    "parked again",
+    "skipped",
+    "kept whole",
+    "ticket sent",
+    "wake sent",
+    "wake put off",
+    "moved to the dead-letter queue",
+    "given up by the relay",
+    "console redrive",
+    "console redrive by its default button",
+];
+
+impl Seen {
+    pub(crate) fn count(&mut self, sight: Sight) {
+        *self.0.entry(sight).or_insert(0) += 1;
+    }
+
+    /// How often this was reached.
+    pub fn times(&self, sight: Sight) -> u64 {
+        self.0.get(&sight).copied().unwrap_or(0)
+    }
+
+    /// Mishaps that struck, without the calls that met an outage.
+    pub fn mishaps(&self) -> u64 {
+        self.0
+            .iter()
+            .filter(|(sight, _)| matches!(sight, Sight::Mishap(mishap) if !matches!(mishap, Mishap::Outage(_))))
+            .map(|(_, times)| times)
+            .sum()
+    }
+
+    /// Kinds of mishap that struck.
+    pub fn kinds_of_mishap(&self) -> usize {
+        self.0.keys().filter(|sight| matches!(sight, Sight::Mishap(_))).count()
+    }
+
+    /// Adds what another run has reached.
+    pub fn add(&mut self, other: &Self) {
+        for (sight, times) in &other.0 {
+            *self.0.entry(*sight).or_insert(0) += times;
+        }
+    }
+
+    /// What must be reached by many runs and was not.
+    pub fn missing(&self) -> Vec<Sight> {
+        let pairs = STATUSES.iter().flat_map(|status| INPUTS.iter().map(|input| Sight::Met(status, input)));
+        let all = Mishap::ALL.into_iter().map(Sight::Mishap);
+        let all = all.chain(DECISIONS.into_iter().map(Sight::Decided)).chain(EVENTS.into_iter().map(Sight::Happened));
+        // An order, and a ticket, is about a row that was parked, so it never meets an absent one.
+        let possible = |sight: &Sight| !matches!(sight, Sight::Met("absent", "ticket" | "retry" | "skip"));
+        all.chain(pairs).filter(possible).filter(|sight| self.times(*sight) == 0).collect()
+    }
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (sight, times) in &self.0 {
+            writeln!(f, "{times:>10} × {sight:?}")?;
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn status(of: Option<Status>) -> &'static str {
+    match of {
+        None => "absent",
+        Some(Status::Ready) => "ready",
+        Some(Status::Retrying) => "retrying",
+        Some(Status::Parked) => "parked",
+        Some(Status::Held) => "held",
+    }
+}
+
+pub(crate) fn decision(of: Decision) -> &'static str {
+    match of {
+        Decision::Duplicate => "duplicate",
+        Decision::Run => "run",
+        Decision::Gap { .. } => "gap",
+        Decision::Wait(_) => "wait",
+        Decision::Foreign(_) => "foreign",
+    }
+}

@@ -1,0 +1,123 @@
+//! What one seed makes of the shop: tenants, consumers, commands.
+//! Must not know: what goes wrong around them.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use towpath::Consumer;
+use towpath_sim::{Clock, Command, Dice, Instance, Plan, Subject};
+
+use crate::diary::{self, Behaviour, Poison, Temper};
+use crate::{rest, shop};
+
+const SKUS: [&str; 3] = ["tea", "cup", "pot"];
+const MINUTE: u64 = 60;
+
+/// The shop of one seed.
+pub fn plan(dice: &mut Dice, clock: &Clock) -> Plan {
+    let repaired = Rc::new(Cell::new(false));
+    let (subjects, diaries) = subjects(dice, clock, &repaired);
+    let names: Vec<String> = subjects.iter().map(|subject| subject.consumer.name().to_string()).collect();
+    let commands = commands(dice);
+    let at_rest = Box::new(move |tables: &_, applied: &_| rest::check(tables, applied, &names, &diaries));
+    Plan { subjects, commands, at_rest, repaired }
+}
+
+/// Two to four consumers: some that are deployed, some that fail on purpose.
+fn subjects(dice: &mut Dice, clock: &Clock, repaired: &Rc<Cell<bool>>) -> (Vec<Subject>, Vec<&'static str>) {
+    let sound: [fn() -> Consumer; 3] = [inventory::consumer, order_summary::consumer, crm_timeline::consumer];
+    let mut deployed: Vec<Subject> = Vec::new();
+    let first = usize::try_from(dice.between(0, 2)).unwrap();
+    for at in 0..=usize::try_from(dice.between(0, 1)).unwrap() {
+        deployed.push(Subject { consumer: sound[(first + at) % 3](), is_poison: Box::new(|_| false) });
+    }
+    let mut names = vec!["failing", "late", "folding", "stock-notes"];
+    let mut diaries = Vec::new();
+    for _ in 0..dice.between(1, 2) {
+        let name = names.remove(usize::try_from(dice.roll() % names.len() as u64).unwrap());
+        let behaviour = Rc::new(Behaviour {
+            name,
+            temper: temper(dice),
+            salt: dice.roll(),
+            clock: clock.clone(),
+            repaired: Rc::clone(repaired),
+            failures: RefCell::new(BTreeMap::new()),
+        });
+        let consumer = match name {
+            "folding" => diary::folding(&behaviour, dice.chance(5_000)),
+            "stock-notes" => diary::of_stock(&behaviour),
+            "late" => {
+                let since = clock.now().plus(Duration::from_secs(dice.between(0, 5 * MINUTE)));
+                diary::of_receipts(&behaviour, &since.to_string())
+            }
+            _ => diary::of_orders(&behaviour),
+        };
+        diaries.push(name);
+        deployed.push(Subject { consumer, is_poison: Box::new(move |of| behaviour.is_poison(of)) });
+    }
+    (deployed, diaries)
+}
+
+fn temper(dice: &mut Dice) -> Temper {
+    match dice.between(0, 8) {
+        0 => Temper::Even,
+        1 | 2 => Temper::Flaky,
+        3 => {
+            let from = Duration::from_secs(dice.between(0, 5 * MINUTE));
+            Temper::Away { from, until: from + Duration::from_secs(dice.between(MINUTE, 40 * MINUTE)) }
+        }
+        _ => Temper::Poison(*dice.pick(&Poison::ALL)),
+    }
+}
+
+/// 20 to 60 commands of 3 to 5 tenants, in bursts: goods come in, orders are placed, some are cancelled.
+fn commands(dice: &mut Dice) -> Vec<Command> {
+    let tenants = dice.between(3, 5);
+    let bursts: Vec<u64> = (0..dice.between(2, 12)).map(|_| dice.between(0, 14 * MINUTE * 1_000)).collect();
+    let mut placed: Vec<(String, String, Duration)> = Vec::new();
+    let mut commands = Vec::new();
+    for number in 0..dice.between(20, 60) {
+        let tenant = format!("tenant-{}", dice.between(1, tenants));
+        let at = Duration::from_millis(*dice.pick(&bursts) + dice.between(0, 2_000));
+        let sku = *dice.pick(&SKUS);
+        match dice.between(0, 9) {
+            0..=2 => {
+                let quantity = dice.between(1, 10);
+                let key = format!("receive-{number}");
+                commands.push(command(at, format!("receive {quantity} {sku} for {tenant}"), async move |world| {
+                    shop::receive(world.command_ports(), &tenant, &key, sku, quantity).await.is_some()
+                }));
+            }
+            3..=6 => {
+                let (order, quantity, two) = (format!("o-{number}"), dice.between(1, 4), dice.chance(3_000));
+                placed.push((tenant.clone(), order.clone(), at));
+                let other = SKUS.into_iter().find(|other| *other != sku).filter(|_| two);
+                commands.push(command(at, format!("place {order} for {tenant}"), async move |world| {
+                    let of: Vec<(&str, u64)> = [(sku, quantity)].into_iter().chain(other.map(|sku| (sku, 1))).collect();
+                    shop::place(world.command_ports(), &tenant, &order, &of).await.is_some()
+                }));
+            }
+            _ if !placed.is_empty() => {
+                let (tenant, order, then) = dice.pick(&placed).clone();
+                let at = then + Duration::from_millis(*dice.pick(&[50, 1_000, 20_000, 200_000]));
+                commands.push(command(at, format!("cancel {order} for {tenant}"), async move |world| {
+                    shop::cancel(world.command_ports(), &tenant, &order).await.is_some()
+                }));
+            }
+            _ => {}
+        }
+    }
+    commands
+}
+
+fn command(at: Duration, name: String, ask: impl AsyncFn(Rc<Instance>) -> bool + 'static) -> Command {
+    let ask = Rc::new(ask);
+    let ask = move |instance| {
+        let ask = Rc::clone(&ask);
+        async move { ask(instance).await }.boxed_local()
+    };
+    Command { at, name, ask: Rc::new(ask) }
+}
