@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::{DisplayErrorContext, SdkError};
+use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use serde::de::DeserializeOwned;
 use serde_dynamo::aws_sdk_dynamodb_1::from_item;
@@ -294,11 +294,39 @@ pub(crate) fn unreadable(error: crate::rows::UnreadableRow) -> Unavailable {
     Unavailable { call: "decoding a row", why: error.to_string() }
 }
 
-/// An SDK error with its whole chain.
+/// An SDK error with its causes, each said once: the SDK's own way also prints headers and bodies.
 pub(crate) fn unavailable<E, R>(call: &'static str) -> impl FnOnce(SdkError<E, R>) -> Unavailable
 where
     E: std::error::Error + 'static,
     R: std::fmt::Debug + 'static,
 {
-    move |error| Unavailable { call, why: DisplayErrorContext(error).to_string() }
+    move |error| Unavailable { call, why: causes(&error) }
+}
+
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let said = inner.to_string();
+        if !text.ends_with(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Chain(&'static str, #[source] Option<Box<Chain>>);
+
+    #[test]
+    fn an_error_says_each_of_its_causes_once() {
+        let inner = Chain("no such table", Some(Box::new(Chain("no such table", None))));
+        assert_eq!(causes(&Chain("service error", Some(Box::new(inner)))), "service error: no such table");
+    }
 }
