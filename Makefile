@@ -36,7 +36,7 @@ export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run test build crates venvs up down status deploy dev lint tidy new adopt
+.PHONY: help run test build crates venvs up down status deploy dev lint tidy numbers new adopt
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,6 +86,12 @@ down: ## stop the emulator and everything it started
 
 status: ## what each consumer has applied (ARGS='--watch', ARGS='--json')
 	@target/$(HOST)/release/towpath status --stack-file .local/$(NAME)/stack.json $(ARGS)
+
+numbers: build ## measure what is promised in numbers: requests, write units, memory, dollars at rest
+	@$(PYTHON) tests/local/stack.py down --name numbers
+	@$(PYTHON) tests/local/stack.py up --name numbers --stage dev --port 0
+	@missed=0; target/$(HOST)/release/numbers --stack-file .local/numbers/stack.json || missed=$$?; \
+		$(PYTHON) tests/local/stack.py down --name numbers; exit $$missed
 
 dev: venvs ## run one consumer from the terminal: make dev FN=inventory
 	@$(LOCAL) $(PYTHON) tests/local/dev.py --name $(NAME) $(or $(FN),$(error say which function: make dev FN=inventory))

@@ -1,9 +1,20 @@
 //! `towpath`: look at a deployed pipeline and operate it. Each command is a module; this file only names them.
 
+mod audit;
+mod blocked;
+mod dlq;
+mod fingerprint;
+mod journal;
 mod metrics;
 mod new;
+mod orders;
+mod output;
+mod pipeline;
+mod replay;
 mod stack;
 mod status;
+mod trace;
+mod when;
 
 use std::process::ExitCode;
 
@@ -23,6 +34,13 @@ struct Cli {
 enum Command {
     /// Show, for each consumer, what was committed, what it applied, and what is missing.
     Status(status::Options),
+    /// Look at rows that wait for an operator, try them again, or pass over an event.
+    #[command(subcommand)]
+    Dlq(dlq::Verb),
+    /// Let a consumer apply events again: a dry run, unless --yes is given.
+    Replay(replay::Options),
+    /// Show what caused what, and what each consumer made of it.
+    Trace(trace::Options),
     /// Write a fresh repository with a small domain of its own.
     New(new::Options),
 }
@@ -32,6 +50,9 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match &cli.command {
         Command::Status(options) => status::run(&cli.stack, options).await,
+        Command::Dlq(verb) => dlq::run(&cli.stack, verb).await,
+        Command::Replay(options) => replay::run(&cli.stack, options).await,
+        Command::Trace(options) => trace::run(&cli.stack, options).await,
         Command::New(options) => new::run(options),
     };
     match done {
@@ -41,7 +62,7 @@ async fn main() -> ExitCode {
             {
                 eprintln!("towpath: {error:#}");
             }
-            ExitCode::FAILURE
+            output::exit(if error.is::<output::Usage>() { output::USAGE } else { output::FAILED })
         }
     }
 }

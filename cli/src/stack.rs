@@ -21,6 +21,17 @@ pub(crate) struct Target {
     stack_file: Option<PathBuf>,
 }
 
+impl Target {
+    /// The same choice, as options to type.
+    pub(crate) fn option(&self) -> String {
+        match (&self.stack_file, &self.stack) {
+            (Some(path), _) => format!("--stack-file {}", path.display()),
+            (None, Some(name)) => format!("--stack {name}"),
+            (None, None) => String::new(),
+        }
+    }
+}
+
 /// What a stack says of itself.
 pub(crate) struct Stack {
     /// How to reach it.

@@ -2,7 +2,7 @@
 //! Must not know: how rows are stored.
 
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -12,7 +12,10 @@ use towpath::Timestamp;
 use towpath_aws::AwsStore;
 use towpath_aws::audit::Window;
 
+use crate::audit;
 use crate::metrics;
+use crate::output::{now, print};
+use crate::pipeline::Pipeline;
 use crate::stack::{Stack, Target};
 
 /// What `status` may be told.
@@ -28,8 +31,14 @@ pub(crate) struct Options {
     #[arg(long)]
     json: bool,
     /// Print again every 2 seconds until interrupted.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "audit")]
     watch: bool,
+    /// Compare the journal with all cursors as the auditor does, and show whom it would wake.
+    #[arg(long)]
+    audit: bool,
+    /// With --audit: wake them.
+    #[arg(long, requires = "audit")]
+    yes: bool,
 }
 
 /// One consumer's line.
@@ -59,6 +68,11 @@ struct Report {
 /// Prints the table. Exit code 1 when events are unaccounted for.
 pub(crate) async fn run(target: &Target, options: &Options) -> Result<ExitCode> {
     let stack = Stack::find(target).await?;
+    if options.audit {
+        let (grace, back) = (Duration::from_secs(options.grace), Duration::from_secs(options.hours * 3_600));
+        let course = audit::Course { grace, back, yes: options.yes, json: options.json };
+        return audit::run(&Pipeline::of(&stack, target).await?, course).await;
+    }
     loop {
         let report = look(&stack, options).await?;
         let text = if options.json { serde_json::to_string(&report)? } else { render(&report) };
@@ -71,9 +85,8 @@ pub(crate) async fn run(target: &Target, options: &Options) -> Result<ExitCode> 
 }
 
 async fn look(stack: &Stack, options: &Options) -> Result<Report> {
-    let millis = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?.as_millis();
-    let now = u64::try_from(millis)?;
-    let at = |back_seconds: u64| Timestamp::from_millis(now.saturating_sub(back_seconds.saturating_mul(1_000)));
+    let now = now();
+    let at = |back_seconds: u64| now.minus(Duration::from_secs(back_seconds));
     let store = AwsStore::new(aws_sdk_dynamodb::Client::new(&stack.sdk), stack.tables()?, 0);
     let since = at(options.hours * 3_600);
     let window = Window { since, until: at(0), settled_before: at(options.grace) };
@@ -136,13 +149,4 @@ fn render(report: &Report) -> String {
         "{} at {}, events of the last {hours}\n{table}\nunaccounted events: {}",
         report.stack, report.at, report.unaccounted
     )
-}
-
-/// A reader that has seen enough, such as `head`, is no error.
-fn print(text: &str) -> Result<()> {
-    use std::io::{ErrorKind, Write};
-    match writeln!(std::io::stdout(), "{text}") {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
 }

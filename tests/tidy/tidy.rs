@@ -5,6 +5,7 @@
 
 mod heads;
 mod layers;
+mod lock;
 mod paths;
 mod repo;
 mod template;

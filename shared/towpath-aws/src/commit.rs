@@ -27,7 +27,7 @@ pub(crate) struct Condition {
 
 impl Condition {
     /// There is no row; `key` is one of its key attributes.
-    fn absent(key: &'static str) -> Self {
+    pub(crate) fn absent(key: &'static str) -> Self {
         Self { expression: "attribute_not_exists(#name)", name: key, value: None }
     }
 

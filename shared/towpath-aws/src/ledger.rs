@@ -1,6 +1,7 @@
 //! The core's `Ledger` port on DynamoDB: what an auditor reads, page by page, and the one row that it writes.
 //! Must not know: what it makes of them.
 
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
@@ -8,7 +9,7 @@ use serde_json::Value;
 use towpath::ports::{
     Answer, AuditState, CommitError, CursorHome, CursorKey, IndexRow, Ledger, Registered, Unavailable,
 };
-use towpath::{EventId, Rev, Timestamp};
+use towpath::{CorrelationId, EventId, Rev, Timestamp};
 
 use crate::AwsStore;
 use crate::commit::{Condition, item_at};
@@ -17,6 +18,10 @@ use crate::store::{Item, decode, number, unavailable, unreadable};
 
 /// Rows of a page: as many as one invocation compares with cursors in a few seconds.
 const PAGE_ROWS: i32 = 500;
+/// Rows of a page of the due index: it holds keys only.
+const DUE_ROWS: usize = 1_000;
+/// Values that one expression compares with.
+pub(crate) const CORRELATIONS: usize = 100;
 const MILLIS_AN_HOUR: u64 = 3_600_000;
 
 type Page = (Vec<IndexRow>, Option<String>);
@@ -51,14 +56,16 @@ impl Place {
 }
 
 impl AwsStore {
-    async fn page_of_committed(
+    /// All rows of the time, or only those of some correlations: then the index is read in larger pages.
+    pub(crate) async fn page_of_committed(
         &self,
         since: Timestamp,
         until: Timestamp,
         after: Option<&str>,
+        only: Option<&[CorrelationId]>,
     ) -> Result<Page, Unavailable> {
         let place: Place = after.map_or_else(|| Ok(Place::first(since)), parse)?;
-        let got = self
+        let query = self
             .dynamodb
             .query()
             .table_name(&self.tables.outbox)
@@ -70,10 +77,12 @@ impl AwsStore {
             .expression_attribute_values(":first", AttributeValue::S(EventId::new(since, 0).to_string()))
             .expression_attribute_values(":last", AttributeValue::S(EventId::new(until, u128::MAX).to_string()))
             .set_exclusive_start_key(place.row.as_ref().map(to_key).transpose()?)
-            .limit(PAGE_ROWS)
-            .send()
-            .await
-            .map_err(unavailable("Query of the time index"))?;
+            .set_limit(only.is_none().then_some(PAGE_ROWS));
+        let query = match only {
+            Some(only) => filtered(query, only),
+            None => query,
+        };
+        let got = query.send().await.map_err(unavailable("Query of the time index"))?;
         let next = place.next(got.last_evaluated_key.map(from_key).transpose()?, until);
         Ok((index_rows(got.items.unwrap_or_default())?, next.map(|next| text(&next)).transpose()?))
     }
@@ -103,7 +112,7 @@ impl AwsStore {
     ) -> Result<Vec<CursorKey>, Unavailable> {
         let mut found: Vec<(u64, CursorKey)> = Vec::new();
         for shard in 0..DUE_SHARDS {
-            let got = self
+            let mut rows = self
                 .dynamodb
                 .query()
                 .table_name(self.home(home))
@@ -113,13 +122,17 @@ impl AwsStore {
                 .expression_attribute_names("#due", "due")
                 .expression_attribute_values(":shard", AttributeValue::S(shard.to_string()))
                 .expression_attribute_values(":before", number(before.as_millis()))
-                .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-                .send()
-                .await
-                .map_err(unavailable("Query of due rows"))?;
-            for item in got.items.unwrap_or_default() {
-                let row: DueItem = decode(item, "a due row")?;
+                .limit(i32::try_from(limit.clamp(1, DUE_ROWS)).unwrap_or(i32::MAX))
+                .into_paginator()
+                .items()
+                .send();
+            let mut of_shard = 0;
+            while of_shard < limit
+                && let Some(item) = rows.next().await
+            {
+                let row: DueItem = decode(item.map_err(unavailable("Query of due rows"))?, "a due row")?;
                 found.extend(row.cursor().map(|key| (row.due, key)));
+                of_shard += 1;
             }
         }
         found.sort();
@@ -148,7 +161,7 @@ impl Ledger for AwsStore {
     }
 
     fn committed<'a>(&'a self, since: Timestamp, until: Timestamp, after: Option<&'a str>) -> Answer<'a, Page> {
-        Box::pin(self.page_of_committed(since, until, after))
+        Box::pin(self.page_of_committed(since, until, after, None))
     }
 
     fn sweep<'a>(&'a self, after: Option<&'a str>) -> Answer<'a, Page> {
@@ -168,7 +181,17 @@ impl Ledger for AwsStore {
     }
 }
 
-fn index_rows(items: Vec<Item>) -> Result<Vec<IndexRow>, Unavailable> {
+/// Only rows of these correlations, at most [`CORRELATIONS`].
+fn filtered(query: QueryFluentBuilder, only: &[CorrelationId]) -> QueryFluentBuilder {
+    let names: Vec<String> = (0..only.len()).map(|index| format!(":c{index}")).collect();
+    let query = query
+        .filter_expression(format!("#correlation_id IN ({})", names.join(", ")))
+        .expression_attribute_names("#correlation_id", "correlation_id");
+    let value = |id: &CorrelationId| AttributeValue::S(id.to_string());
+    names.into_iter().zip(only).fold(query, |query, (name, id)| query.expression_attribute_values(name, value(id)))
+}
+
+pub(crate) fn index_rows(items: Vec<Item>) -> Result<Vec<IndexRow>, Unavailable> {
     let row = |item| decode::<IndexItem>(item, "an index row")?.into_row().map_err(unreadable);
     items.into_iter().map(row).collect()
 }

@@ -10,12 +10,14 @@ pub mod config;
 mod host;
 mod lambda;
 mod ledger;
+pub mod operate;
 mod queues;
 pub mod registry;
 mod rows;
 mod store;
 mod telemetry;
 mod topics;
+mod trace;
 
 pub use clients::load as load_sdk_config;
 pub use host::LambdaHost;

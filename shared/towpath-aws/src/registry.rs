@@ -14,6 +14,8 @@ use crate::store::{AwsStore, decode, unavailable};
 pub struct Registration {
     /// What it handles.
     pub consumer: Registered,
+    /// Was it declared replayable? Rows from before this was written down say no.
+    pub replayable: bool,
     /// Where first deliveries wait.
     pub queue_url: Option<String>,
     /// Where it is woken.
@@ -90,6 +92,7 @@ impl From<&Registration> for RegistryItem {
             starts: consumer.handles.iter().cloned().collect(),
             storage: consumer.home.into(),
             generation: consumer.generation,
+            replayable: registration.replayable,
             queue_url: registration.queue_url.clone(),
             wake_queue_url: registration.wake_queue_url.clone(),
             dead_letter_queue_url: registration.dead_letter_queue_url.clone(),
@@ -111,6 +114,7 @@ impl From<RegistryItem> for Registration {
                 handles: row.handles.into_iter().map(since).collect(),
                 generation: row.generation,
             },
+            replayable: row.replayable,
             queue_url: row.queue_url,
             wake_queue_url: row.wake_queue_url,
             dead_letter_queue_url: row.dead_letter_queue_url,

@@ -2,6 +2,7 @@
 //! Must not know: expressions, clients.
 
 mod cursor;
+mod order;
 mod registry;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ use towpath::{
 };
 
 pub(crate) use cursor::{BY_DUE, CursorItem, DUE_SHARDS, DueItem, Signature, SkipItem, cursor_key, skip_key, skips_of};
+pub(crate) use order::{OrderItem, order_key, orders_of};
 pub(crate) use registry::{AuditItem, REGISTRY, RegistryItem, audit_key};
 
 /// Partitions of one hour of the time index. It may grow, never shrink: readers look at all of them.

@@ -24,7 +24,7 @@ const DECISIONS: u32 = 8;
 /// Rows of the journal read at a time.
 const PAGE: usize = 100;
 /// Events in one commit of a catch-up.
-const SLICE: usize = 25;
+const SLICE: usize = 50;
 
 /// What a wake came to.
 #[derive(Debug, PartialEq)]
@@ -94,6 +94,13 @@ enum Next {
     /// Look again.
     Look,
     End(Outcome),
+}
+
+/// What became of a slice.
+enum Slice {
+    /// So many events are committed, and the row is this.
+    Committed(usize, Box<Position>),
+    Not(Next),
 }
 
 impl View {
@@ -206,6 +213,7 @@ impl Advance<'_> {
             let Some(last) = found.last().map(|row| row.envelope.seq) else {
                 return Ok(Ok(Vec::new()));
             };
+            let full = found.len() == PAGE;
             let mut rows = Vec::new();
             for row in found {
                 if row.envelope.seq == at && self.is_other(view, &row.envelope) {
@@ -216,6 +224,9 @@ impl Advance<'_> {
                     Err(gone) if rows.is_empty() => return Ok(Err(gone)),
                     Err(_) => return Ok(Ok(rows)),
                 }
+            }
+            if full && rows.len() > 1 {
+                rows.pop(); // it stands for all that wait behind this page
             }
             if !rows.is_empty() {
                 return Ok(Ok(rows));
@@ -253,11 +264,23 @@ impl Advance<'_> {
             return self.begin_attempt(&view, &first).await;
         }
         let limit = if self.wary || suspect || self.refusals > 0 { 1 } else { SLICE };
-        self.slice(&view, rows, limit).await
+        let (mut view, mut rest) = (view, rows);
+        loop {
+            match self.slice(&view, rest, limit).await? {
+                Slice::Committed(events, position) => {
+                    rest = &rest[events..];
+                    view = View { position: Some(*position), order: None };
+                }
+                Slice::Not(next) => return Ok(next),
+            }
+            if rest.is_empty() || self.worker.ports.host.remaining() < MARGIN {
+                return Ok(Next::Look);
+            }
+        }
     }
 
     /// Applies up to `limit` events and commits them together.
-    async fn slice(&mut self, view: &View, rows: &[Rc<Envelope>], limit: usize) -> Result<Next, Unavailable> {
+    async fn slice(&mut self, view: &View, rows: &[Rc<Envelope>], limit: usize) -> Result<Slice, Unavailable> {
         let mut draft = Draft::default();
         let mut position = view.position.clone();
         let mut failed = None;
@@ -275,43 +298,48 @@ impl Advance<'_> {
             }
         }
         let applied = draft.events();
-        if applied > 0 {
-            self.say_what_waits(&mut draft, view, position.as_ref(), rows.get(applied));
-            let next = self.commit(view, draft).await?;
+        if let (1.., Some(position)) = (applied, position) {
+            let position = self.say_what_waits(&mut draft, view, position, rows.get(applied));
             let early = is_on("59 followers read before the commit") && applied == rows.len() && self.refusals == 0;
-            return Ok(if early { Next::End(Outcome::Done) } else { next });
+            return Ok(match self.commit(view, draft).await? {
+                _ if early => Slice::Not(Next::End(Outcome::Done)),
+                None => Slice::Committed(applied, Box::new(position)),
+                Some(next) => Slice::Not(next),
+            });
         }
         match failed {
-            Some((row, failure)) => self.failed(view, &row, failure).await,
-            None => Ok(Next::Look),
+            Some((row, failure)) => self.failed(view, &row, failure).await.map(Slice::Not),
+            None => Ok(Slice::Not(Next::Look)),
         }
     }
 
     /// While more rows wait, the row says so: first deliveries leave them to this wake.
-    fn say_what_waits(&self, draft: &mut Draft, view: &View, position: Option<&Position>, next: Option<&Rc<Envelope>>) {
-        let (Some(position), Some(next)) = (position, next) else { return };
+    fn say_what_waits(&self, draft: &mut Draft, view: &View, to: Position, next: Option<&Rc<Envelope>>) -> Position {
+        let Some(next) = next else { return to };
         let backlog = Failure::retry(BACKLOG, "a wake is catching up");
         let host = self.worker.ports.host;
         let mut trouble = Trouble::new(next, &backlog, host.now(), self.worker.ports.producer);
         trouble.due = host.now().plus(host.remaining());
-        let cursor = Cursor { status: Status::Retrying, trouble: Some(trouble), ..position.cursor.clone() };
-        let waiting = Position { cursor, state: position.state.clone() };
-        draft.with(self.worker.cursor_write(self.wake.aggregate.clone(), waiting, view.cursor()));
+        let cursor = Cursor { status: Status::Retrying, trouble: Some(trouble), ..to.cursor };
+        let waiting = Position { cursor, state: to.state };
+        draft.with(self.worker.cursor_write(self.wake.aggregate.clone(), waiting.clone(), view.cursor()));
+        waiting
     }
 
-    async fn commit(&mut self, view: &View, mut draft: Draft) -> Result<Next, Unavailable> {
+    /// `None` if it is committed, else what to do next.
+    async fn commit(&mut self, view: &View, mut draft: Draft) -> Result<Option<Next>, Unavailable> {
         let row = draft.last();
         match draft.commit(self.worker, &mut self.counts).await {
             Ok(()) => {
                 (self.refusals, self.passed) = (0, true);
-                Ok(Next::Look)
+                Ok(None)
             }
             Err(CommitError::Invalid(why)) => match row {
                 // More than one event: the guilty one shows itself when each stands alone.
-                Some(row) if self.wary || self.refusals > 0 => self.failed(view, &row, invalid(&why)).await,
-                _ => self.refused().await,
+                Some(row) if self.wary || self.refusals > 0 => self.failed(view, &row, invalid(&why)).await.map(Some),
+                _ => self.refused().await.map(Some),
             },
-            Err(CommitError::Refused(_) | CommitError::Unavailable(_)) => self.refused().await,
+            Err(CommitError::Refused(_) | CommitError::Unavailable(_)) => self.refused().await.map(Some),
         }
     }
 

@@ -24,7 +24,7 @@ const SIZES: [u64; 2] = [10_000, 100_000];
 /// Rows in one transaction while the journal is filled.
 const FILL: u64 = 100;
 /// Time of one invocation: short, so that there are several slices.
-const INVOCATION: Duration = Duration::from_secs(8);
+const INVOCATION: Duration = Duration::from_secs(5);
 
 /// What the process of its own says.
 #[derive(Serialize, Deserialize)]

@@ -1,21 +1,25 @@
 //! What a stage costs in a month in which nothing happens: counted in the template, multiplied by list prices.
 //! Must not know: what the functions do, besides how often they run.
 
+use std::cell::Cell;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use comfy_table::{CellAlignment, Table, presets};
 
+use towpath::audit::{AuditOptions, AuditPorts, tick as audit};
+use towpath::ports::{Answer, Wakes};
+use towpath::{ConsumerName, Wake};
+use towpath_aws::LambdaHost;
+
+use crate::stack::Stack;
+
 const SECONDS_A_MONTH: f64 = 30.4 * 86_400.0;
 /// Lambda keeps this many pollers at an SQS queue, each waiting up to 20 s for a message.
 const POLLERS: f64 = 5.0;
 const POLL_SECONDS: f64 = 20.0;
-/// One run of the auditor with nothing to find: milliseconds at 256 MB, requests of DynamoDB as read units.
-const AUDIT_SECONDS: f64 = 0.1;
-const AUDIT_READ_UNITS_FIXED: f64 = 30.0;
-const AUDIT_READ_UNITS_PER_CONSUMER: f64 = 0.0;
-const AUDIT_WRITE_UNITS: f64 = 1.0;
-const AUDIT_SQS_REQUESTS_PER_CONSUMER: f64 = 1.0;
+/// Longer than an idle tick takes: its time is a hundredth of its price.
+const AUDIT_SECONDS: f64 = 0.2;
 
 const FIFO_REQUEST: f64 = 0.50e-6;
 const STANDARD_REQUEST: f64 = 0.40e-6;
@@ -33,7 +37,8 @@ struct Line {
 }
 
 /// The table, and its sum in dollars.
-pub(crate) fn measure(template: &Path) -> Result<(String, f64)> {
+pub(crate) async fn measure(template: &Path, stack: &Stack) -> Result<(String, f64)> {
+    let tick = tick(stack).await?;
     let text = std::fs::read_to_string(template).with_context(|| format!("{} cannot be read", template.display()))?;
     let count = |word: &str| text.lines().filter(|line| line.contains(word)).count();
     let consumers = count("Location: infra/consumer.yaml");
@@ -45,19 +50,14 @@ pub(crate) fn measure(template: &Path) -> Result<(String, f64)> {
     let alarms = infra.matches("AWS::CloudWatch::Alarm").count() as f64 * consumers;
     let polls = consumers * POLLERS * SECONDS_A_MONTH / POLL_SECONDS;
     let ticks = SECONDS_A_MONTH / 60.0;
-    let audit_reads = ticks * (AUDIT_READ_UNITS_FIXED + AUDIT_READ_UNITS_PER_CONSUMER * consumers);
     let lines = [
         Line { what: format!("empty receives of {consumers} FIFO queues"), how_many: polls, price: FIFO_REQUEST },
         Line { what: format!("empty receives of {consumers} wake queues"), how_many: polls, price: STANDARD_REQUEST },
         Line { what: "auditor: invocations".into(), how_many: ticks, price: INVOCATION },
         Line { what: "auditor: GB-seconds".into(), how_many: ticks * AUDIT_SECONDS * 0.25, price: GIGABYTE_SECOND_ARM },
-        Line { what: "auditor: read units".into(), how_many: audit_reads, price: READ_UNIT },
-        Line { what: "auditor: write units".into(), how_many: ticks * AUDIT_WRITE_UNITS, price: WRITE_UNIT },
-        Line {
-            what: "auditor: looks at queues".into(),
-            how_many: ticks * consumers * AUDIT_SQS_REQUESTS_PER_CONSUMER,
-            price: FIFO_REQUEST,
-        },
+        Line { what: "auditor: read units".into(), how_many: ticks * tick.reads, price: READ_UNIT },
+        Line { what: "auditor: write units".into(), how_many: ticks * tick.writes, price: WRITE_UNIT },
+        Line { what: "auditor: looks at queues".into(), how_many: ticks * tick.backlogs, price: FIFO_REQUEST },
         Line { what: "auditor: metrics".into(), how_many: consumers * 3.0 + 1.0, price: METRIC },
         Line { what: "alarms".into(), how_many: alarms, price: ALARM },
         Line { what: "stream, topics, tables, API, logs".into(), how_many: 0.0, price: 0.0 },
@@ -72,4 +72,43 @@ pub(crate) fn measure(template: &Path) -> Result<(String, f64)> {
         column.set_cell_alignment(CellAlignment::Right);
     }
     Ok((table.to_string(), lines.iter().map(|line| line.how_many * line.price).sum()))
+}
+
+/// What one tick of the auditor asks for while nothing happens.
+struct Tick {
+    /// Each read of nothing or of little counts as one unit, from above.
+    reads: f64,
+    writes: f64,
+    backlogs: f64,
+}
+
+/// Counts how often it is asked, and says that nothing waits.
+#[derive(Default)]
+struct Quiet(Cell<u32>);
+
+impl Wakes for Quiet {
+    fn wake<'a>(&'a self, _: &'a ConsumerName, _: &'a Wake) -> Answer<'a, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn backlog<'a>(&'a self, _: &'a ConsumerName) -> Answer<'a, u64> {
+        self.0.set(self.0.get() + 1);
+        Box::pin(std::future::ready(Ok(0)))
+    }
+}
+
+/// The second tick is counted: the first one has more to do.
+async fn tick(stack: &Stack) -> Result<Tick> {
+    let (store, counter) = stack.store()?;
+    let quiet = Quiet::default();
+    let host = LambdaHost::ending_in(std::time::Duration::from_secs(30));
+    let ports = AuditPorts { ledger: &store, store: &store, wakes: &quiet, host: &host };
+    audit(ports, AuditOptions::default()).await?;
+    (quiet.0.take(), counter.take());
+    audit(ports, AuditOptions::default()).await?;
+    let requests = counter.take();
+    let writes = requests.iter().map(|request| request.write_units).sum::<usize>();
+    let reads = requests.iter().filter(|request| request.write_units == 0).count();
+    #[allow(clippy::cast_precision_loss, reason = "a tick makes few requests")]
+    Ok(Tick { reads: reads as f64, writes: writes as f64, backlogs: f64::from(quiet.0.get()) })
 }

@@ -59,9 +59,10 @@ fn main() -> Result<ExitCode> {
             catch_up::in_this_process(&stack, events).await?;
             return Ok(ExitCode::SUCCESS);
         }
+        // First, while nothing has happened yet.
+        let (lines, dollars) = idle::measure(&stack::root().join("template.yaml"), &stack).await?;
         let mut rows = requests::measure(&stack).await?;
         rows.extend(catch_up::measure(&cli.stack_file)?);
-        let (lines, dollars) = idle::measure(&stack::root().join("template.yaml"))?;
         print(&render(&rows));
         print(&format!(
             "\nDollars a month at zero traffic, per stage (list prices of us-east-1, without free tiers)\n{lines}"

@@ -68,13 +68,13 @@ pub(crate) async fn measure(stack: &Stack) -> Result<Vec<Row>> {
     let timeline = crm_timeline::consumer();
     let mut rows = Vec::new();
 
-    let new = bench.orders("new", 10, 1)?;
-    let requests = bench.batch(&timeline, &messages(&new)).await?;
+    let all = messages(&bench.orders("new", 15, 1)?);
+    let (new, mixed) = (&all[..10], &all[5..]);
+    let requests = bench.batch(&timeline, new).await?;
     rows.push(exactly("10 messages of one tenant, all new", 2, &requests));
-    let requests = bench.batch(&timeline, &messages(&new)).await?;
+    let requests = bench.batch(&timeline, new).await?;
     rows.push(exactly("the same again: all duplicates", 1, &requests));
-    let more = bench.orders("new", 15, 1)?;
-    let requests = bench.batch(&timeline, &messages(&more[5..])).await?;
+    let requests = bench.batch(&timeline, mixed).await?;
     rows.push(exactly("5 duplicates and 5 new ones", 2, &requests));
     let requests = bench.batch(&timeline, &messages(&bench.orders("four", 10, 4)?)).await?;
     let holds = requests.len() <= 5;

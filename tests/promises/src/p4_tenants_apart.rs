@@ -24,7 +24,7 @@ fn wrong_group(stack: &Stack) -> Result<()> {
         })
         .await?;
         let reason = kept.message_attributes().and_then(|all| all.get("reason")?.string_value()).unwrap_or_default();
-        ensure!(reason == "the message's group is of another tenant than its envelope", "{reason}");
+        ensure!(reason == "the message's group is of another tenant than its body", "{reason}");
         ensure!(stack.applied("crm-timeline", &order, 1).await?.cursor.seq.0 == 1);
         Ok(())
     })

@@ -22,6 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(240);
 struct StackFile {
     endpoint: String,
     region: String,
+    stack_name: String,
     outputs: HashMap<String, String>,
 }
 
@@ -29,6 +30,7 @@ struct StackFile {
 pub(crate) struct Stack {
     name: String,
     pub(crate) endpoint: String,
+    pub(crate) stack_name: String,
     region: String,
     outputs: HashMap<String, String>,
 }
@@ -78,7 +80,8 @@ impl Stack {
     pub(crate) fn read(name: &str) -> Result<Self> {
         let file = root().join(".local").join(name).join("stack.json");
         let file: StackFile = serde_json::from_str(&std::fs::read_to_string(file)?)?;
-        Ok(Self { name: name.to_owned(), endpoint: file.endpoint, region: file.region, outputs: file.outputs })
+        let StackFile { endpoint, region, stack_name, outputs } = file;
+        Ok(Self { name: name.to_owned(), endpoint, stack_name, region, outputs })
     }
 
     pub(crate) fn down(&self) -> Result<()> {
@@ -168,9 +171,8 @@ impl Stack {
     }
 
     pub(crate) async fn position(&self, consumer: &str, aggregate: &AggregateKey) -> Result<Option<Position>> {
-        let home = if consumer == "order-summary" { CursorHome::Views } else { CursorHome::Progress };
         let keys = [CursorKey { aggregate: aggregate.clone(), consumer: consumer.parse()? }];
-        Ok(self.store()?.positions(home, &keys, Consistency::Strong).await?.pop().flatten())
+        Ok(self.store()?.positions(home_of(consumer), &keys, Consistency::Strong).await?.pop().flatten())
     }
 
     /// Waits until a consumer has handled an aggregate up to `seq`.
@@ -193,6 +195,11 @@ impl Stack {
         let state = stored.and_then(|stored| stored.state).with_context(|| format!("no stock of {sku}"))?;
         Ok(serde_json::from_str(&state)?)
     }
+}
+
+/// Where a consumer's cursors are.
+pub(crate) fn home_of(consumer: &str) -> CursorHome {
+    if consumer == "order-summary" { CursorHome::Views } else { CursorHome::Progress }
 }
 
 /// A body that orders two pieces of `sku` for customer c-1.

@@ -47,7 +47,7 @@ const RULES: &[Rule] = &[
 ];
 
 /// Every consumer of the repository. A crate under functions/ that is none is named in [`NO_CONSUMERS`].
-fn consumers() -> Vec<Consumer> {
+pub(crate) fn consumers() -> Vec<Consumer> {
     vec![crm_timeline::consumer(), inventory::consumer(), order_summary::consumer()]
 }
 

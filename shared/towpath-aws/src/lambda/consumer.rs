@@ -38,6 +38,7 @@ pub fn run_consumer(consumer: Consumer, version: &str) -> Exit {
         };
         let registration = Registration {
             consumer: function.consumer.registration(),
+            replayable: function.consumer.is_replayable(),
             queue_url: Some(config.queue_url),
             wake_queue_url: Some(config.wake_queue_url),
             dead_letter_queue_url: Some(config.dead_letter_queue_url),

@@ -25,6 +25,8 @@ pub(crate) struct RegistryItem {
     pub(crate) starts: BTreeMap<EventType, Start>,
     pub(crate) storage: HomeName,
     pub(crate) generation: u32,
+    #[serde(default)]
+    pub(crate) replayable: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) queue_url: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -110,15 +112,16 @@ mod tests {
             starts: [(placed, Start::Beginning)].into(),
             storage: HomeName::Progress,
             generation: 1,
+            replayable: true,
             queue_url: None,
             wake_queue_url: Some("https://sqs/wake".into()),
             dead_letter_queue_url: None,
         };
         let mut row: Item = to_item(&item).unwrap();
         assert_eq!(from_item::<RegistryItem>(row.clone()).unwrap(), item);
-        row.retain(|name, _| name != "starts" && name != "wake_queue_url");
+        row.retain(|name, _| !["starts", "wake_queue_url", "replayable"].contains(&name.as_str()));
         let old: RegistryItem = from_item(row).unwrap();
-        assert!(old.starts.is_empty() && old.wake_queue_url.is_none());
+        assert!(old.starts.is_empty() && old.wake_queue_url.is_none() && !old.replayable);
     }
 
     #[test]

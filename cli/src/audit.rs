@@ -1,0 +1,167 @@
+//! `towpath status --audit`: one tick of the auditor by hand. As a dry run it wakes nobody and leaves the auditor's place as
+//! it is, so that the auditor still comes to what was found here.
+//! Must not know: how the auditor compares.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use futures_util::FutureExt;
+use futures_util::future::ready;
+use serde::Serialize;
+use towpath::audit::{AuditOptions, AuditPorts, AuditReport, tick};
+use towpath::ports::{Answer, AuditState, CommitError, CursorHome, CursorKey, IndexRow, Ledger, Registered, Wakes};
+use towpath::{ConsumerName, Rev, Timestamp, Wake};
+use towpath_aws::{AwsStore, LambdaHost, WakeQueues};
+
+use crate::output::{FAILED, count, exit, now, say, table};
+use crate::pipeline::Pipeline;
+
+/// How long a tick may take. The function has a minute; a person has more patience.
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// How it is done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Course {
+    /// An event younger than this may still be on its way.
+    pub(crate) grace: Duration,
+    /// How far to look back from where the auditor is.
+    pub(crate) back: Duration,
+    /// Send the wakes.
+    pub(crate) yes: bool,
+    pub(crate) json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    stack: String,
+    at: Timestamp,
+    dry_run: bool,
+    consumers: BTreeMap<ConsumerName, Line>,
+    unaccounted: u64,
+    /// When the last sweep of the whole journal ended.
+    swept: Option<Timestamp>,
+    troubles: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Line {
+    compared: u64,
+    unaccounted: u64,
+    overdue: u64,
+    woken: u64,
+}
+
+/// Audits. Exit code 1 when events are unaccounted for, or a consumer could not be audited.
+pub(crate) async fn run(pipeline: &Pipeline, course: Course) -> Result<ExitCode> {
+    let options = AuditOptions {
+        grace: course.grace,
+        overlap: course.back,
+        window: course.back.max(AuditOptions::default().window),
+        ..AuditOptions::default()
+    };
+    let (host, wakes) = (LambdaHost::ending_in(LONGEST), pipeline.wakes());
+    let (dry_wakes, dry_ledger) = (DryWakes(&wakes), DryLedger(&pipeline.store));
+    let store = &pipeline.store;
+    let ports = if course.yes {
+        AuditPorts { ledger: store, store, wakes: &wakes, host: &host }
+    } else {
+        AuditPorts { ledger: &dry_ledger, store, wakes: &dry_wakes, host: &host }
+    };
+    let found = tick(ports, options).await.context("the audit did not come to its end")?;
+    let report = report(pipeline, &found, !course.yes);
+    say(course.json, &report, || render(&report))?;
+    let well = report.unaccounted == 0 && report.troubles.is_empty();
+    Ok(if well { ExitCode::SUCCESS } else { exit(FAILED) })
+}
+
+fn report(pipeline: &Pipeline, found: &AuditReport, dry_run: bool) -> Report {
+    let line = |found: &towpath::audit::Found| Line {
+        compared: found.compared,
+        unaccounted: found.unaccounted,
+        overdue: found.overdue,
+        woken: found.woken,
+    };
+    let trouble = |(consumer, error): &(ConsumerName, towpath::ports::Unavailable)| {
+        format!("{consumer} could not be audited: {error}. If it was removed, retire it")
+    };
+    Report {
+        stack: pipeline.name.clone(),
+        at: now(),
+        dry_run,
+        consumers: found.consumers.iter().map(|(name, found)| (name.clone(), line(found))).collect(),
+        unaccounted: found.consumers.values().map(|found| found.unaccounted).sum(),
+        swept: found.swept,
+        troubles: found.troubles.iter().map(trouble).collect(),
+    }
+}
+
+fn render(report: &Report) -> String {
+    let woken = if report.dry_run { "would wake" } else { "woken" };
+    let line = |(name, line): (&ConsumerName, &Line)| {
+        let Line { compared, unaccounted, overdue, woken } = line;
+        [name.to_string(), compared.to_string(), unaccounted.to_string(), overdue.to_string(), woken.to_string()]
+    };
+    let header = ["consumer", "compared", "unaccounted", "overdue", woken];
+    let table = table(header, &[1, 2, 3, 4], report.consumers.iter().map(line));
+    let swept = match report.swept {
+        Some(at) => format!("the whole journal was last gone through at {at}"),
+        None => "the whole journal has not been gone through yet".to_owned(),
+    };
+    let wakes: u64 = report.consumers.values().map(|line| line.woken).sum();
+    let end = match (wakes, report.dry_run) {
+        (0, _) => "nobody has to be woken".to_owned(),
+        (_, true) => format!("nothing was done: --yes sends {}", count(wakes, "wake", "wakes")),
+        (_, false) => format!("sent {}", count(wakes, "wake", "wakes")),
+    };
+    let troubles: String = report.troubles.iter().map(|trouble| format!("\n{trouble}")).collect();
+    format!("{} at {}\n{table}{troubles}\n{swept}\n{end}", report.stack, report.at)
+}
+
+/// Wakes nobody; the auditor counts what it would have sent.
+struct DryWakes<'a>(&'a WakeQueues);
+
+impl Wakes for DryWakes<'_> {
+    fn wake<'a>(&'a self, _: &'a ConsumerName, _: &'a Wake) -> Answer<'a, ()> {
+        ready(Ok(())).boxed_local()
+    }
+
+    fn backlog<'a>(&'a self, of: &'a ConsumerName) -> Answer<'a, u64> {
+        self.0.backlog(of)
+    }
+}
+
+/// Reads as the auditor does, and does not write down how far it came.
+struct DryLedger<'a>(&'a AwsStore);
+
+impl Ledger for DryLedger<'_> {
+    fn consumers(&self) -> Answer<'_, Vec<Registered>> {
+        self.0.consumers()
+    }
+
+    fn committed<'a>(
+        &'a self,
+        since: Timestamp,
+        until: Timestamp,
+        after: Option<&'a str>,
+    ) -> Answer<'a, (Vec<IndexRow>, Option<String>)> {
+        self.0.committed(since, until, after)
+    }
+
+    fn sweep<'a>(&'a self, after: Option<&'a str>) -> Answer<'a, (Vec<IndexRow>, Option<String>)> {
+        self.0.sweep(after)
+    }
+
+    fn due(&self, home: CursorHome, before: Timestamp, limit: usize) -> Answer<'_, Vec<CursorKey>> {
+        self.0.due(home, before, limit)
+    }
+
+    fn audit_state(&self) -> Answer<'_, AuditState> {
+        self.0.audit_state()
+    }
+
+    fn keep_audit_state<'a>(&'a self, _: &'a AuditState, _: Rev) -> Answer<'a, (), CommitError> {
+        ready(Ok(())).boxed_local()
+    }
+}

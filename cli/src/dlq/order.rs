@@ -1,0 +1,234 @@
+//! `towpath dlq retry` and `towpath dlq skip`: what would be done, or what became of it.
+//! Must not know: how an order travels.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use serde::Serialize;
+use towpath::ports::CursorKey;
+use towpath::{AggregateKey, ConsumerName};
+
+use super::list::table_of;
+use crate::blocked::{self, Filters, Line, Row, Wanted};
+use crate::orders::{self, Course, Outcome, Sign, What};
+use crate::output::{CONFLICT, FAILED, PARTLY, Usage, count, exit, now, print, say, short, short_class, table};
+use crate::pipeline::Pipeline;
+use crate::stack::Target;
+
+/// Rows whose outcome is shown one by one.
+const SHOWN: usize = 50;
+/// Longest error in a table, in characters.
+const MESSAGE: usize = 120;
+
+/// What `dlq retry` may be told.
+#[derive(Debug, Args)]
+pub(crate) struct Retry {
+    #[command(flatten)]
+    filters: Filters,
+    /// All parked rows of the stack.
+    #[arg(long)]
+    all: bool,
+    /// Most orders in a second.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rate: u32,
+    #[command(flatten)]
+    sign: Sign,
+    #[command(flatten)]
+    manner: Manner,
+}
+
+/// What `dlq skip` may be told.
+#[derive(Debug, Args)]
+pub(crate) struct Skip {
+    /// The consumer that does not advance.
+    #[arg(long, value_name = "NAME")]
+    consumer: ConsumerName,
+    /// What it does not advance.
+    #[arg(long, value_name = "TENANT#TYPE#ID")]
+    aggregate: AggregateKey,
+    #[command(flatten)]
+    sign: Sign,
+    #[command(flatten)]
+    manner: Manner,
+}
+
+/// How the outcome is waited for and shown.
+#[derive(Debug, Args)]
+struct Manner {
+    /// Seconds to wait for the outcome.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    wait: u64,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    stack: &'a str,
+    dry_run: bool,
+    count: usize,
+    rows: Vec<Done>,
+}
+
+#[derive(Serialize)]
+struct Done {
+    #[serde(flatten)]
+    row: Line,
+    #[serde(flatten)]
+    outcome: Option<Outcome>,
+}
+
+/// Tries parked rows again.
+pub(crate) async fn retry(target: &Target, options: &Retry) -> Result<ExitCode> {
+    let nothing_said = options.filters.is_everything();
+    if options.all && !nothing_said {
+        return Err(Usage("--all means every parked row: leave it out, or the filters".into()).into());
+    }
+    let pipeline = Pipeline::open(target).await?;
+    let rows = blocked::read(&pipeline, &options.filters, Wanted::Parked).await?;
+    if options.sign.yes && nothing_said && !options.all {
+        let rows = count(rows.len() as u64, "parked row", "parked rows");
+        return Err(Usage(format!("this would retry all {rows}: narrow it, or say --all")).into());
+    }
+    if rows.is_empty() {
+        say(options.manner.json, &empty(&pipeline), || format!("{}: no parked row is like that", pipeline.name))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    act(&pipeline, What::Retry, &options.sign, options.rate, &options.manner, &rows).await
+}
+
+/// Passes over the event of one parked row.
+pub(crate) async fn skip(target: &Target, options: &Skip) -> Result<ExitCode> {
+    let pipeline = Pipeline::open(target).await?;
+    let (consumer, aggregate) = (Some(options.consumer.clone()), Some(options.aggregate.clone()));
+    let filters = Filters { consumer, aggregate, ..Filters::default() };
+    let rows = blocked::read(&pipeline, &filters, Wanted::Parked).await?;
+    if rows.is_empty() {
+        bail!(
+            "{} is not parked at {}: only the event that a parked row waits for can be passed over",
+            options.aggregate,
+            options.consumer
+        );
+    }
+    act(&pipeline, What::Skip, &options.sign, 1, &options.manner, &rows).await
+}
+
+fn empty(pipeline: &Pipeline) -> Report<'_> {
+    Report { stack: &pipeline.name, dry_run: true, count: 0, rows: Vec::new() }
+}
+
+async fn act(
+    pipeline: &Pipeline,
+    what: What,
+    sign: &Sign,
+    rate: u32,
+    manner: &Manner,
+    rows: &[Row],
+) -> Result<ExitCode> {
+    for row in rows {
+        pipeline.can_be_woken(&row.key.consumer)?;
+    }
+    let (Some(who), Some(why), true) = (&sign.who, &sign.why, sign.yes) else {
+        let done = rows.iter().map(|row| Done { row: row.line(), outcome: None }).collect();
+        let report = Report { stack: &pipeline.name, dry_run: true, count: rows.len(), rows: done };
+        say(manner.json, &report, || would_do(pipeline, what, rows))?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    let course = Course { what, who, why, rate, wait: Duration::from_secs(manner.wait) };
+    let (outcomes, given) = orders::give(pipeline, &course, rows).await;
+    let pairs = || rows.iter().zip(&outcomes);
+    let done = pairs().map(|(row, outcome)| Done { row: row.line(), outcome: Some(outcome.clone()) }).collect();
+    let report = Report { stack: &pipeline.name, dry_run: false, count: rows.len(), rows: done };
+    say(manner.json, &report, || came_to(what, &pairs().collect::<Vec<_>>()))?;
+    if !manner.json && outcomes.contains(&Outcome::NotOrdered) {
+        print("what was not ordered is parked as before: the same command goes on with it")?;
+    }
+    given.map(|()| code(&outcomes))
+}
+
+/// 0: all are through; 3: not all are known; 4: somebody else was faster; 1: some failed again.
+fn code(outcomes: &[Outcome]) -> ExitCode {
+    let any = |wanted: fn(&Outcome) -> bool| outcomes.iter().any(wanted);
+    if any(|outcome| matches!(outcome, Outcome::NotOrdered | Outcome::NotYet | Outcome::Running)) {
+        return exit(PARTLY);
+    }
+    if any(|outcome| matches!(outcome, Outcome::ParkedAgain { .. })) {
+        return exit(FAILED);
+    }
+    if any(|outcome| *outcome == Outcome::Changed) { exit(CONFLICT) } else { ExitCode::SUCCESS }
+}
+
+fn would_do(pipeline: &Pipeline, what: What, rows: &[Row]) -> String {
+    let goes_on = "To do it, add --why \"…\" --yes";
+    match (what, rows) {
+        (What::Skip, [row, ..]) => {
+            let Row { key: CursorKey { aggregate, consumer }, trouble, .. } = row;
+            format!(
+                "This would pass over one event, on record, and then go on behind it:\n  {consumer} would never apply \
+                 #{} {} of {aggregate} ({})\n  it fails with {}: {}\nNothing was done. {goes_on}.\nIts whole story: {}",
+                trouble.seq,
+                trouble.event_type,
+                trouble.event_id,
+                short_class(&trouble.class),
+                short(&trouble.message, 2 * MESSAGE),
+                pipeline.command(&format!("dlq show --consumer {consumer} --aggregate '{aggregate}'")),
+            )
+        }
+        _ => format!(
+            "{} would be tried again:\n{}\nNothing was done. {goes_on}.",
+            count(rows.len() as u64, "parked row", "parked rows"),
+            table_of(&blocked::kinds(rows), now())
+        ),
+    }
+}
+
+fn came_to(what: What, pairs: &[(&Row, &Outcome)]) -> String {
+    let failed = |pair: &&(&Row, &Outcome)| *pair.1 != Outcome::Advanced;
+    let number = |wanted: fn(&Outcome) -> bool| pairs.iter().filter(|(_, outcome)| wanted(outcome)).count();
+    let through = number(|outcome| matches!(outcome, Outcome::Advanced | Outcome::AdvancedThenBlocked { .. }));
+    let again = number(|outcome| matches!(outcome, Outcome::ParkedAgain { .. }));
+    let open = number(|outcome| matches!(outcome, Outcome::NotYet | Outcome::Running));
+    let changed = number(|outcome| *outcome == Outcome::Changed);
+    let unsent = number(|outcome| *outcome == Outcome::NotOrdered);
+    let done = if what == What::Retry { "advanced" } else { "passed over" };
+    let numbers = [
+        (through, done),
+        (again, "parked again"),
+        (open, "not yet"),
+        (changed, "changed by others"),
+        (unsent, "not ordered"),
+    ];
+    let numbers = numbers.iter().filter(|(number, _)| *number > 0).map(|(number, name)| format!("{number} {name}"));
+    let mut text = numbers.collect::<Vec<_>>().join(", ");
+    if pairs.iter().any(|pair| failed(&pair)) {
+        let line = |(row, outcome): &(&Row, &Outcome)| {
+            [row.key.consumer.to_string(), row.key.aggregate.to_string(), sentence(outcome)]
+        };
+        let shown = pairs.iter().filter(failed).take(SHOWN).map(line);
+        text = format!("{text}\n{}", table(["consumer", "aggregate", "outcome"], &[], shown));
+    }
+    let left = pairs.iter().filter(failed).count().saturating_sub(SHOWN);
+    if left > 0 { format!("{text}\nand {left} more") } else { text }
+}
+
+fn sentence(outcome: &Outcome) -> String {
+    let error = |class: &str, message: &str| format!("{}: {}", short_class(class), short(message, MESSAGE));
+    match outcome {
+        Outcome::Advanced => "advanced".to_owned(),
+        Outcome::AdvancedThenBlocked { status, seq, class, message } => {
+            format!("past that event, but {status} at #{seq}: {}", error(class, message))
+        }
+        Outcome::ParkedAgain { class, message, attempts } => {
+            format!("parked again after attempt {attempts}: {}", error(class, message))
+        }
+        Outcome::Running => "an attempt is running: look again with `dlq show`".to_owned(),
+        Outcome::NotYet => "not yet: the wake is on its way; look again with `dlq list`".to_owned(),
+        Outcome::Changed => {
+            "somebody else changed it, or the attempt was cut off: look again with `dlq show`".to_owned()
+        }
+        Outcome::NotOrdered => "not ordered".to_owned(),
+    }
+}

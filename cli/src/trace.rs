@@ -1,0 +1,103 @@
+//! `towpath trace`: the story of a request, an event or an aggregate: what caused what, and what each consumer made of it.
+//! Must not know: how rows are stored. It reads headers and never shows an event's data.
+
+mod find;
+mod outcome;
+mod render;
+mod tree;
+
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+use towpath::{AggregateKey, CorrelationId, EventId, InvalidId};
+
+use crate::output::{FAILED, exit, now, say};
+use crate::pipeline::Pipeline;
+use crate::stack::Target;
+use tree::Node;
+
+/// What `trace` may be told.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// A correlation id, an event id, or an aggregate as tenant#type#id.
+    #[arg(value_name = "ID")]
+    of: Subject,
+    /// Hours to look back, and for an event also forward.
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=8760))]
+    hours: u64,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Whose story.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Subject {
+    Aggregate(AggregateKey),
+    /// An id that may be an event's, and else is a correlation's: both may be UUIDs.
+    Event(EventId, CorrelationId),
+    Correlation(CorrelationId),
+}
+
+impl FromStr for Subject {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        if text.contains('#') {
+            return text.parse().map(Self::Aggregate);
+        }
+        let correlation: CorrelationId = text.parse()?;
+        match EventId::parse(text) {
+            // Only the hyphenated form in lower case is what rows hold.
+            Ok(event) if event.to_string() == text => Ok(Self::Event(event, correlation)),
+            _ => Ok(Self::Correlation(correlation)),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    stack: &'a str,
+    events: usize,
+    /// Were there more events than are shown?
+    cut: bool,
+    trees: &'a [Node],
+}
+
+/// Prints the trees. Exit code 1 when there is no such event.
+pub(crate) async fn run(target: &Target, options: &Options) -> Result<ExitCode> {
+    let pipeline = Pipeline::open(target).await?;
+    let time = Duration::from_secs(options.hours * 3_600);
+    let found = find::events(&pipeline, &options.of, now(), time).await?;
+    let told = outcome::of_all(&pipeline, found.events).await?;
+    let events = told.len();
+    let trees = tree::grow(told);
+    let report = Report { stack: &pipeline.name, events, cut: found.cut, trees: &trees };
+    let hours = options.hours;
+    say(options.json, &report, || match events {
+        0 => format!(
+            "{}: no event of that was committed in the last {hours} h. Is the id right? --hours looks back further",
+            pipeline.name
+        ),
+        _ => render::text(&trees, found.cut),
+    })?;
+    Ok(if events == 0 { exit(FAILED) } else { ExitCode::SUCCESS })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_traced_is_told_by_its_form() {
+        assert!(matches!("acme#order#o-1".parse(), Ok(Subject::Aggregate(_))));
+        assert!(matches!("019aa7a0-03e8-7200-8000-000000000000".parse(), Ok(Subject::Event(..))));
+        assert!(matches!("019AA7A0-03e8-7200-8000-000000000000".parse(), Ok(Subject::Correlation(_))));
+        assert!(matches!("checkout-17".parse(), Ok(Subject::Correlation(_))));
+        assert!("a#b".parse::<Subject>().is_err() && "a b".parse::<Subject>().is_err());
+    }
+}

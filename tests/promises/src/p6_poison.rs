@@ -1,0 +1,155 @@
+//! P6: a failing event holds back its own aggregate and nothing else. It is tried again, climbs the ladder, and is parked
+//! with its error.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+use towpath::Status;
+use towpath::ports::Host;
+use towpath::trouble::{TicketState, Trouble, backoff};
+
+use crate::Test;
+use crate::hands::{Row, host, overdue};
+use crate::operator::instruction;
+use crate::processes::{Processes, Seen};
+use crate::stack::{Stack, until, wait};
+
+pub(crate) const TESTS: &[Test] = &[
+    ("p6_a_failure_that_passes_climbs_the_ladder_and_is_applied", ladder),
+    ("p6_a_rejected_event_is_parked_with_its_error_while_its_neighbours_go_on", poison),
+    ("p6_data_that_cannot_be_decoded_holds_back_its_own_order_only", undecodable),
+];
+
+pub(crate) const ALONE: &[Test] =
+    &[("p6_an_event_whose_process_dies_three_times_is_parked_and_its_neighbours_go_on", deadly)];
+
+/// A row of the read model that this code cannot read: its fold fails until somebody mends the row.
+fn ladder(stack: &Stack) -> Result<()> {
+    wait(async {
+        let order = stack.place("p6-ladder", "k-1", "tea")?;
+        let good = stack.applied("order-summary", &order, 1).await?.state.context("a row was folded")?;
+        let broken = Some(r#"{"written":"by a newer version"}"#.to_owned());
+        stack.rewrite("order-summary", &order, |position| position.state.clone_from(&broken)).await?;
+        stack.ask("POST", &format!("/orders/{}/cancel", order.id), "p6-ladder", "k-2", "{}")?;
+        for attempt in 1..=2 {
+            let (trouble, tried) = until(&format!("attempt {attempt} has failed"), async || {
+                let cursor = stack.blocked("order-summary", &order, Status::Retrying).await?;
+                let failed = cursor.trouble.filter(|trouble| cursor.attempt == attempt && trouble.running.is_none());
+                Ok(failed.map(|trouble| (trouble, host().now())))
+            })
+            .await?;
+            ensure!(trouble.class.ends_with("serde_json::error::Error"), "{trouble:?}");
+            ensure!((trouble.seq.0, trouble.deaths) == (2, 0), "{trouble:?}");
+            let wait = Duration::from_millis(trouble.due.millis_since(tried));
+            ensure!(wait <= backoff(attempt), "attempt {attempt} waits {wait:?}");
+            ensure!(wait + Duration::from_millis(900) > backoff(attempt), "attempt {attempt} waits only {wait:?}");
+        }
+        stack.rewrite("order-summary", &order, |position| position.state = Some(good.clone())).await?;
+        let position = stack.applied("order-summary", &order, 2).await?;
+        ensure!((position.cursor.status, position.cursor.attempt) == (Status::Ready, 0), "{position:?}");
+        let summary = stack.ask("GET", &format!("/orders/{}", order.id), "p6-ladder", "", "")?;
+        ensure!(summary.field("status")? == "cancelled" && summary.field("version")? == "2", "{summary:?}");
+        ensure!(stack.tickets("order-summary", &order)?.is_empty(), "a failure that passed has a ticket");
+        stack.holds("OrderSummaryWakeQueueUrl", &order.to_string(), 0).await
+    })
+}
+
+fn poison(stack: &Stack) -> Result<()> {
+    wait(async {
+        let poison = stack.poison("p6-poison").await?;
+        let mut neighbours = Vec::new();
+        for n in 0..20 {
+            neighbours.push(stack.place("p6-poison", &format!("k-{n}"), "tea")?);
+        }
+        for neighbour in &neighbours {
+            stack.applied("inventory", neighbour, 1).await?;
+        }
+        ensure!(stack.stock("p6-poison", "tea").await?["on_hand"] == 58);
+        let row = stack.parked("inventory", &poison.order).await?;
+        let trouble = row.trouble.context("a parked row says why")?;
+        ensure!((trouble.class.as_str(), trouble.seq.0) == ("rejected", 2), "{trouble:?}");
+        ensure!(trouble.message == "a cancelled order exists", "{trouble:?}");
+        ensure!(trouble.ticket == Some(TicketState::Sent), "{trouble:?}");
+        let mut tickets = stack.tickets("inventory", &poison.order)?;
+        ensure!(tickets.len() == 1, "{tickets:?}");
+        let ticket = tickets.remove(0);
+        let event = &stack.journal(&poison.order).await?[1].envelope;
+        ensure!((ticket.event_id, ticket.seq, ticket.rev) == (event.event_id, event.seq, row.rev), "{ticket:?}");
+        ensure!((&ticket.message, ticket.attempts) == (&trouble.message, 1), "{ticket:?}");
+        ensure!(ticket.producer.to_string().starts_with("inventory@"), "{ticket:?}");
+        let body = ticket.to_body();
+        ensure!(!body.contains("c-1") && !body.contains("by hand"), "a ticket tells whose order it is: {body}");
+        let shown = stack.about("InventoryDeadLetterQueueUrl", &poison.order.to_string())?.remove(0);
+        ensure!(shown["MessageAttributes"]["ticket"]["StringValue"] == "rejected", "{shown}");
+        // The other consumers have no trouble with it.
+        stack.applied("crm-timeline", &poison.order, 2).await?;
+        stack.applied("order-summary", &poison.order, 2).await.map(|_| ())
+    })
+}
+
+fn undecodable(stack: &Stack) -> Result<()> {
+    wait(async {
+        let order = stack.place("p6-data", "k-1", "tea")?;
+        stack.applied("crm-timeline", &order, 1).await?;
+        let data = json!({ "order_id": 7, "customer_id": "SECRET" }).to_string();
+        let row = Row { data, ..Row::cancelled(&order, 2, &[("order.placed", 1)]) }.build()?;
+        stack.append([row]).await?;
+        let neighbour = stack.place("p6-data", "k-2", "tea")?;
+        for consumer in ["inventory", "order-summary", "crm-timeline"] {
+            stack.applied(consumer, &neighbour, 1).await?;
+            let row = stack.blocked(consumer, &order, Status::Retrying).await?;
+            let Trouble { class, message, .. } = row.trouble.context("a blocked row says why")?;
+            ensure!(class == "undecodable data" && row.seq.0 == 1, "{consumer}: {class}: {message}");
+            ensure!(
+                message.starts_with("the data of order.cancelled v1 does not fit") && !message.contains("SECRET"),
+                "{message}"
+            );
+        }
+        ensure!(stack.timeline("p6-data", "c-1")?.len() == 2);
+        Ok(())
+    })
+}
+
+/// The function is killed as soon as its row says that an attempt was begun, three times. A message that was delivered
+/// before is suspicious from the start, so every attempt is counted before it runs.
+fn deadly(stack: &Stack) -> Result<()> {
+    wait(async {
+        stack.stock_up("p6-deadly", "tea", 100)?;
+        let processes = Processes::of(stack, &stack.function_of("inventory")?);
+        let queues = ["InventoryQueueUrl", "InventoryWakeQueueUrl"];
+        for queue in queues {
+            stack.hide_for(queue, 1).await?;
+        }
+        let order = stack.place_taken_before("p6-deadly", "inventory").await?;
+        for deaths in 0..3 {
+            let begun = async || {
+                let Some(row) = stack.position("inventory", &order).await? else { return Ok(Seen::NotYet) };
+                let running = row.cursor.trouble.filter(|trouble| trouble.running.is_some());
+                Ok(match running {
+                    Some(trouble) if trouble.deaths == deaths => Seen::Now,
+                    _ if row.cursor.status == Status::Ready => Seen::Over,
+                    _ => Seen::NotYet,
+                })
+            };
+            ensure!(processes.kill_when("an attempt is begun", begun).await?, "it was over too soon to be seen");
+            // Its time is over: no need to wait for it.
+            stack.rewrite("inventory", &order, overdue).await?;
+        }
+        let row = stack.parked("inventory", &order).await?;
+        for queue in queues {
+            stack.hide_for(queue, 180).await?;
+        }
+        let trouble = row.trouble.context("a parked row says why")?;
+        ensure!(trouble.class == "process ended" && trouble.message.contains("ended 3 times"), "{trouble:?}");
+        ensure!((row.attempt, stack.tickets("inventory", &order)?.len()) == (3, 1), "{trouble:?}");
+        ensure!(stack.stock("p6-deadly", "tea").await?["on_hand"] == 100);
+        let neighbour = stack.place("p6-deadly", "k-2", "tea")?;
+        stack.applied("inventory", &neighbour, 1).await?;
+        // Nothing was wrong with the event: an operator's retry applies it.
+        stack.wake("inventory", &order, towpath::Verb::Retry(instruction(row.rev, "ann"))).await?;
+        stack.applied("inventory", &order, 1).await?;
+        ensure!(stack.stock("p6-deadly", "tea").await?["on_hand"] == 96);
+        Ok(())
+    })
+}
