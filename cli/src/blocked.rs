@@ -100,8 +100,8 @@ pub(crate) struct Line {
 pub(crate) struct Kind<'a> {
     /// Its name.
     pub(crate) fingerprint: Fingerprint,
-    /// How many there are.
-    pub(crate) count: u64,
+    /// How many there are, by their status.
+    pub(crate) counts: BTreeMap<&'static str, u64>,
     /// The one that has waited longest.
     pub(crate) oldest: &'a Row,
 }
@@ -229,14 +229,14 @@ pub(crate) fn kinds(rows: &[Row]) -> Vec<Kind<'_>> {
     let mut kinds: BTreeMap<Fingerprint, Kind<'_>> = BTreeMap::new();
     for row in rows {
         let fingerprint = row.fingerprint();
-        let kind = kinds.entry(fingerprint).or_insert(Kind { fingerprint, count: 0, oldest: row });
-        kind.count += 1;
+        let kind = kinds.entry(fingerprint).or_insert(Kind { fingerprint, counts: BTreeMap::new(), oldest: row });
+        *kind.counts.entry(status_name(row.cursor.status)).or_default() += 1;
         if row.trouble.since < kind.oldest.trouble.since {
             kind.oldest = row;
         }
     }
     let mut kinds: Vec<Kind<'_>> = kinds.into_values().collect();
-    kinds.sort_by_key(|kind| (Reverse(kind.count), kind.oldest.trouble.since));
+    kinds.sort_by_key(|kind| (Reverse(kind.counts.values().sum::<u64>()), kind.oldest.trouble.since));
     kinds
 }
 
@@ -279,7 +279,7 @@ pub(crate) mod tests {
             row("o-4", "rejected", "needs 5", 6),
         ];
         let kinds = kinds(&rows);
-        assert_eq!(kinds.iter().map(|kind| kind.count).collect::<Vec<_>>(), [3, 1]);
+        assert_eq!(kinds.iter().map(|kind| kind.counts["parked"]).collect::<Vec<_>>(), [3, 1]);
         assert_eq!(kinds[0].oldest.key.aggregate.to_string(), "acme#order#o-3");
     }
 

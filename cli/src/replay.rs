@@ -173,7 +173,7 @@ fn would_do(options: &Options, plan: &Plan, span: Span) -> String {
     let table = table(["event", "to apply again"], &[1], lines);
     let later = match plan.not_yet_applied {
         0 => String::new(),
-        more => format!("\n{} not applied yet and come in their turn.", count(more, "more is", "more are")),
+        more => format!("\n{} not applied yet: left to the live cursors.", count(more, "more is", "more are")),
     };
     let seconds = aggregates.div_ceil(u64::from(options.rate));
     format!(
@@ -198,10 +198,10 @@ fn came_to(pipeline: &Pipeline, carried: &Carried) -> String {
     let more = left.saturating_sub(NAMED);
     let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
     let why = if carried.interrupted { "It was interrupted." } else { "Nothing moved for a minute." };
+    let look = format!("look in the log group {} for \"the replay of it ends here\"", pipeline.log_group);
+    let look = if carried.interrupted { String::new() } else { format!("\nWhat the consumer says of them: {look}") };
     format!(
-        "{through} through, {left} not. {why} Run the command above to go on.{}{more}\nWhat the consumer says of them: look \
-         in the log group {} for \"the replay of it ends here\"",
+        "{through} through, {left} not. {why} Run the command above to go on.{}{more}{look}",
         named.collect::<String>(),
-        pipeline.log_group
     )
 }

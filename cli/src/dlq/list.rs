@@ -6,15 +6,17 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
-use towpath::Timestamp;
+use towpath::{Status, Timestamp};
 
-use crate::blocked::{self, Filters, Kind, Line, Row, Wanted};
-use crate::output::{Age, count, now, say, short, short_class, table};
+use crate::blocked::{self, Filters, Kind, Line, Row, Wanted, status_name};
+use crate::output::{Age, count, now, say, short, short_class};
 use crate::pipeline::Pipeline;
 use crate::stack::Target;
 
-/// Longest error in a table, in characters.
-const MESSAGE: usize = 120;
+/// Longest error in a list, in characters.
+const MESSAGE: usize = 240;
+/// As wide as a fingerprint and the space after it.
+const INDENT: &str = "          ";
 
 /// What `dlq list` may be told.
 #[derive(Debug, Args)]
@@ -59,41 +61,51 @@ fn render(pipeline: &Pipeline, options: &Options, rows: &[Row]) -> String {
         Wanted::All => "waiting",
     };
     let kinds = blocked::kinds(rows);
-    let Some(first) = kinds.first() else {
+    if kinds.is_empty() {
         let like = if options.filters.is_everything() { "" } else { " and is like that" };
         return format!("{}: no row is {state}{like}", pipeline.name);
-    };
+    }
     let rows = count(rows.len() as u64, "row is", "rows are");
     let of = count(kinds.len() as u64, "kind", "kinds");
-    let go_on = how_to_go_on(pipeline, first);
+    let go_on = how_to_go_on(pipeline, &kinds);
     format!(
-        "{}: {rows} {state}, {of} of failure. Their events wait in the journal.\n{}\n{go_on}",
+        "{}: {rows} {state}, with {of} of failure. Their events wait in the journal.\n{}\n{go_on}",
         pipeline.name,
-        table_of(&kinds, now())
+        lines_of(&kinds, now())
     )
 }
 
-/// The kinds of failure as a table.
-pub(super) fn table_of(kinds: &[Kind<'_>], now: Timestamp) -> String {
-    let line = |kind: &Kind<'_>| {
+/// The kinds of failure, three lines each: nothing is cut or wrapped that a person copies.
+pub(super) fn lines_of(kinds: &[Kind<'_>], now: Timestamp) -> String {
+    let lines = |kind: &Kind<'_>| {
         let Row { key, trouble, .. } = kind.oldest;
-        [
-            kind.fingerprint.to_string(),
-            kind.count.to_string(),
-            key.consumer.to_string(),
-            trouble.event_type.to_string(),
-            Age::between(trouble.since, now).to_string(),
-            key.aggregate.to_string(),
-            format!("{}: {}", short_class(&trouble.class), short(&trouble.message, MESSAGE)),
-        ]
+        let counts: Vec<String> = kind.counts.iter().map(|(status, count)| format!("{count} {status}")).collect();
+        let age = Age::between(trouble.since, now);
+        let class = short_class(&trouble.class);
+        format!(
+            "\n{}  {}: {} at {}, since {} ({age} ago)\n{INDENT}{class}: {}\n{INDENT}such as {}\n",
+            kind.fingerprint,
+            counts.join(", "),
+            key.consumer,
+            trouble.event_type,
+            trouble.since,
+            short(&trouble.message, MESSAGE),
+            key.aggregate,
+        )
     };
-    let header = ["fingerprint", "rows", "consumer", "event", "oldest", "for example", "error"];
-    table(header, &[1], kinds.iter().map(line))
+    kinds.iter().map(lines).collect()
 }
 
-fn how_to_go_on(pipeline: &Pipeline, kind: &Kind<'_>) -> String {
-    let key = &kind.oldest.key;
+fn how_to_go_on(pipeline: &Pipeline, kinds: &[Kind<'_>]) -> String {
+    let Some(first) = kinds.first() else { return String::new() };
+    let key = &first.oldest.key;
     let show = pipeline.command(&format!("dlq show --consumer {} --aggregate '{}'", key.consumer, key.aggregate));
-    let retry = pipeline.command(&format!("dlq retry --fingerprint {}", kind.fingerprint));
-    format!("look at one:        {show}\ntry a kind again:   {retry}")
+    let show = format!("look at one:        {show}");
+    match kinds.iter().find(|kind| kind.counts.contains_key(status_name(Status::Parked))) {
+        Some(kind) => {
+            let retry = pipeline.command(&format!("dlq retry --fingerprint {}", kind.fingerprint));
+            format!("{show}\ntry a kind again:   {retry}")
+        }
+        None => show,
+    }
 }

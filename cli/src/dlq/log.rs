@@ -9,7 +9,7 @@ use serde::Serialize;
 use towpath::{EventId, Rev, TenantId, Timestamp};
 use towpath_aws::operate::{Deed, Order};
 
-use crate::output::{now, plain, say, short, table};
+use crate::output::{now, plain, say};
 use crate::pipeline::Pipeline;
 use crate::stack::Target;
 use crate::when::{Span, When};
@@ -89,14 +89,13 @@ fn render(tenant: &TenantId, lines: &[Line]) -> String {
     if lines.is_empty() {
         return format!("nobody has ordered anything about {tenant}");
     }
-    let row = |line: &Line| {
+    let line = |line: &Line| {
         let about = match (&line.aggregate, line.replay) {
             (Some(aggregate), _) => aggregate.clone(),
-            (None, Some(id)) => format!("replay {id}"),
+            (None, Some(id)) => id.to_string(),
             (None, None) => String::new(),
         };
-        let [who, why] = [&line.who, &line.why].map(|text| short(text, 120));
-        [line.at.to_string(), who, line.what.to_owned(), line.consumer.clone(), about, why]
+        format!("{}  {}  {} {} at {}: {}", line.at, plain(&line.who), line.what, about, line.consumer, plain(&line.why))
     };
-    table(["time", "who", "what", "consumer", "of", "why"], &[], lines.iter().map(row))
+    lines.iter().map(line).collect::<Vec<_>>().join("\n")
 }

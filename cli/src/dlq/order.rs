@@ -10,17 +10,17 @@ use serde::Serialize;
 use towpath::ports::CursorKey;
 use towpath::{AggregateKey, ConsumerName};
 
-use super::list::table_of;
+use super::list::lines_of;
 use crate::blocked::{self, Filters, Line, Row, Wanted};
 use crate::orders::{self, Course, Outcome, Sign, What};
-use crate::output::{CONFLICT, FAILED, PARTLY, Usage, count, exit, now, print, say, short, short_class, table};
+use crate::output::{CONFLICT, FAILED, PARTLY, Usage, count, exit, now, print, say, short, short_class};
 use crate::pipeline::Pipeline;
 use crate::stack::Target;
 
 /// Rows whose outcome is shown one by one.
 const SHOWN: usize = 50;
-/// Longest error in a table, in characters.
-const MESSAGE: usize = 120;
+/// Longest error in a line, in characters.
+const MESSAGE: usize = 240;
 
 /// What `dlq retry` may be told.
 #[derive(Debug, Args)]
@@ -77,8 +77,8 @@ struct Report<'a> {
 struct Done {
     #[serde(flatten)]
     row: Line,
-    #[serde(flatten)]
-    outcome: Option<Outcome>,
+    /// What became of it; nothing in a dry run.
+    then: Option<Outcome>,
 }
 
 /// Tries parked rows again.
@@ -132,7 +132,7 @@ async fn act(
         pipeline.can_be_woken(&row.key.consumer)?;
     }
     let (Some(who), Some(why), true) = (&sign.who, &sign.why, sign.yes) else {
-        let done = rows.iter().map(|row| Done { row: row.line(), outcome: None }).collect();
+        let done = rows.iter().map(|row| Done { row: row.line(), then: None }).collect();
         let report = Report { stack: &pipeline.name, dry_run: true, count: rows.len(), rows: done };
         say(manner.json, &report, || would_do(pipeline, what, rows))?;
         return Ok(ExitCode::SUCCESS);
@@ -140,7 +140,7 @@ async fn act(
     let course = Course { what, who, why, rate, wait: Duration::from_secs(manner.wait) };
     let (outcomes, given) = orders::give(pipeline, &course, rows).await;
     let pairs = || rows.iter().zip(&outcomes);
-    let done = pairs().map(|(row, outcome)| Done { row: row.line(), outcome: Some(outcome.clone()) }).collect();
+    let done = pairs().map(|(row, outcome)| Done { row: row.line(), then: Some(outcome.clone()) }).collect();
     let report = Report { stack: &pipeline.name, dry_run: false, count: rows.len(), rows: done };
     say(manner.json, &report, || came_to(what, &pairs().collect::<Vec<_>>()))?;
     if !manner.json && outcomes.contains(&Outcome::NotOrdered) {
@@ -168,19 +168,19 @@ fn would_do(pipeline: &Pipeline, what: What, rows: &[Row]) -> String {
             let Row { key: CursorKey { aggregate, consumer }, trouble, .. } = row;
             format!(
                 "This would pass over one event, on record, and then go on behind it:\n  {consumer} would never apply \
-                 #{} {} of {aggregate} ({})\n  it fails with {}: {}\nNothing was done. {goes_on}.\nIts whole story: {}",
+                 #{} {} of {aggregate} ({})\n  it fails with {}: {}\nNothing was done. {goes_on}.\nAll that is known of it: {}",
                 trouble.seq,
                 trouble.event_type,
                 trouble.event_id,
                 short_class(&trouble.class),
-                short(&trouble.message, 2 * MESSAGE),
+                short(&trouble.message, MESSAGE),
                 pipeline.command(&format!("dlq show --consumer {consumer} --aggregate '{aggregate}'")),
             )
         }
         _ => format!(
             "{} would be tried again:\n{}\nNothing was done. {goes_on}.",
             count(rows.len() as u64, "parked row", "parked rows"),
-            table_of(&blocked::kinds(rows), now())
+            lines_of(&blocked::kinds(rows), now())
         ),
     }
 }
@@ -203,12 +203,9 @@ fn came_to(what: What, pairs: &[(&Row, &Outcome)]) -> String {
     ];
     let numbers = numbers.iter().filter(|(number, _)| *number > 0).map(|(number, name)| format!("{number} {name}"));
     let mut text = numbers.collect::<Vec<_>>().join(", ");
-    if pairs.iter().any(|pair| failed(&pair)) {
-        let line = |(row, outcome): &(&Row, &Outcome)| {
-            [row.key.consumer.to_string(), row.key.aggregate.to_string(), sentence(outcome)]
-        };
-        let shown = pairs.iter().filter(failed).take(SHOWN).map(line);
-        text = format!("{text}\n{}", table(["consumer", "aggregate", "outcome"], &[], shown));
+    for (row, outcome) in pairs.iter().filter(failed).take(SHOWN) {
+        let CursorKey { aggregate, consumer } = &row.key;
+        text = format!("{text}\n  {aggregate} at {consumer}\n    {}", sentence(outcome));
     }
     let left = pairs.iter().filter(failed).count().saturating_sub(SHOWN);
     if left > 0 { format!("{text}\nand {left} more") } else { text }

@@ -160,11 +160,11 @@ fn render(pipeline: &Pipeline, found: &Found, data: bool, now: Timestamp) -> Str
         (None, Some(cursor)) => {
             text.0 =
                 format!("{consumer} is not held up at {aggregate}: it has handled everything up to #{}\n", cursor.seq);
-            text.line("waiting", &waiting(found.behind, "events after that, on their way"));
+            text.line("waiting", &waiting(found.behind, "on their way"));
         }
         (None, None) => {
             text.0 = format!("{consumer} has handled nothing of {aggregate} yet\n");
-            text.line("waiting", &waiting(found.behind, "events that it handles"));
+            text.line("waiting", &waiting(found.behind, "that it handles"));
         }
     }
     for skipped in &found.skipped {
@@ -227,17 +227,16 @@ fn blocked(text: &mut Lines, found: &Found, row: &Row, now: Timestamp) {
             },
         );
     }
-    let behind = if found.behind == (Behind { events: 0, more: false }) {
-        "nothing behind it".to_owned()
-    } else {
-        waiting(found.behind, "events behind it, which are applied in order once it is through")
-    };
-    text.line("waiting", &behind);
+    text.line("waiting", &waiting(found.behind, "behind it, to be applied in order once it is through"));
     text.line("row", &format!("cursor #{}, rev {}, fingerprint {}", cursor.seq, cursor.rev, row.fingerprint()));
 }
 
 fn waiting(behind: Behind, what: &str) -> String {
-    format!("{}{} {what}", behind.events, if behind.more { " and more" } else { "" })
+    match behind {
+        Behind { events: 0, .. } => "no event".to_owned(),
+        Behind { events, more: true } => format!("{events} events and more {what}"),
+        Behind { events, more: false } => format!("{} {what}", count(events, "event", "events")),
+    }
 }
 
 fn how_to_go_on(pipeline: &Pipeline, row: &Row, data: bool) -> String {

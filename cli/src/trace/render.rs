@@ -66,6 +66,8 @@ fn event(node: &Node) -> String {
     let event = &node.event;
     let when = match node.after_ms {
         Some(millis) => format!("+{}", Age(millis)),
+        // A request's own id is the correlation, which stands above.
+        None if event.causation_id.as_str() == event.correlation_id.as_str() => event.occurred_at.to_string(),
         None => format!("{} because of {}", event.occurred_at, event.causation_id),
     };
     let private = if event.visibility == Visibility::Private { "  (private)" } else { "" };

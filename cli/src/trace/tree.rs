@@ -89,7 +89,17 @@ pub(super) fn grow(told: Vec<Told>) -> Vec<Node> {
     // Causes cannot go round; should rows say so all the same, the circle is shown from its first event on.
     let rest = (0..told.len()).filter_map(|index| node(&told, &children, &mut seen, index, None));
     trees.extend(rest.collect::<Vec<_>>());
-    trees.sort_by_key(|tree| tree.event.event_id);
+    together(trees)
+}
+
+/// Trees of one correlation stand together, and those that began first stand first.
+fn together(mut trees: Vec<Node>) -> Vec<Node> {
+    let mut begun: BTreeMap<CorrelationId, EventId> = BTreeMap::new();
+    for Node { event, .. } in &trees {
+        let first = begun.entry(event.correlation_id.clone()).or_insert(event.event_id);
+        *first = event.event_id.min(*first);
+    }
+    trees.sort_by_key(|tree| (begun.get(&tree.event.correlation_id).copied(), tree.event.event_id));
     trees
 }
 
@@ -158,6 +168,14 @@ pub(super) mod tests {
         assert_eq!((inventory.consumer.as_str(), inventory.caused[0].after_ms), ("inventory", Some(100)));
         assert_eq!(inventory.caused[0].caused.len(), 1);
         assert_eq!((mail.caused.len(), trees[0].caused.len(), trees[0].after_ms), (0, 1, None));
+    }
+
+    #[test]
+    fn the_trees_of_one_correlation_stand_together() {
+        let mut all = vec![told(1, 0, "a", &[]), told(2, 0, "a", &[]), told(3, 0, "a", &[])];
+        all[1].event.correlation_id = "c-2".parse().unwrap();
+        let seen: Vec<String> = grow(all).iter().map(|tree| tree.event.correlation_id.to_string()).collect();
+        assert_eq!(seen, ["c-1", "c-1", "c-2"]);
     }
 
     #[test]

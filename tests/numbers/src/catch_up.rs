@@ -77,7 +77,7 @@ pub(crate) async fn in_this_process(stack: &Stack, events: u64) -> Result<()> {
     let seen = Rc::new(RefCell::new(Vec::new()));
     let consumer = counting(&seen);
     let slices = advance(&store, &consumer, &tenant).await?;
-    let seqs = seen.borrow();
+    let seqs = seen.take();
     let said = Measured {
         applied: seqs.len() as u64,
         in_order: seqs.iter().copied().eq((1..=events).map(Seq)),

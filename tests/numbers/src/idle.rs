@@ -104,7 +104,8 @@ async fn tick(stack: &Stack) -> Result<Tick> {
     let host = LambdaHost::ending_in(std::time::Duration::from_secs(30));
     let ports = AuditPorts { ledger: &store, store: &store, wakes: &quiet, host: &host };
     audit(ports, AuditOptions::default()).await?;
-    (quiet.0.take(), counter.take());
+    quiet.0.set(0);
+    counter.take();
     audit(ports, AuditOptions::default()).await?;
     let requests = counter.take();
     let writes = requests.iter().map(|request| request.write_units).sum::<usize>();

@@ -3,8 +3,10 @@
 
 mod catch_up;
 mod idle;
+mod poison;
 mod requests;
 mod shop;
+mod slope;
 mod stack;
 mod wire;
 
@@ -61,7 +63,15 @@ fn main() -> Result<ExitCode> {
         }
         // First, while nothing has happened yet.
         let (lines, dollars) = idle::measure(&stack::root().join("template.yaml"), &stack).await?;
+        say("requests and write units");
         let mut rows = requests::measure(&stack).await?;
+        say("poison among neighbours");
+        rows.extend(poison::measure(&stack).await?);
+        say("time against events, in memory");
+        rows.push(slope::model()?);
+        say("time against events, deployed (minutes)");
+        rows.push(slope::deployed(&stack).await?);
+        say("catching up (minutes)");
         rows.extend(catch_up::measure(&cli.stack_file)?);
         print(&render(&rows));
         print(&format!(
@@ -85,6 +95,12 @@ fn render(rows: &[Row]) -> String {
         table.add_row([if row.holds { "✓" } else { "✗" }, &row.what, &row.bound, &row.measured]);
     }
     table.to_string()
+}
+
+/// What is measured now: it takes minutes.
+#[allow(clippy::print_stderr, reason = "progress is not part of the table")]
+fn say(what: &str) {
+    eprintln!("measuring: {what}");
 }
 
 #[allow(clippy::print_stdout, reason = "printing numbers is what this program is for")]
