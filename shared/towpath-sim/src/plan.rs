@@ -138,10 +138,9 @@ impl Settings {
         6 * self.function_timeout
     }
 
-    /// Each minute while there is something to see; seldom in the hours in which everybody waits for the repair.
-    pub(crate) fn audit_again(&self, now: Millis) -> Millis {
-        let waiting = now > self.calm_at + HOUR && now < self.repair_at.saturating_sub(HOUR);
-        if waiting { 15 * MINUTE } else { MINUTE }
+    /// Nothing new goes wrong, and nothing is repaired yet.
+    pub(crate) fn is_waiting(&self, now: Millis) -> bool {
+        (self.calm_at + 20 * MINUTE..self.repair_at).contains(&now)
     }
 }
 

@@ -18,7 +18,7 @@ use crate::dice::{Clock, Dice, Millis};
 use crate::lambda::{Deployed, Done, Role};
 use crate::mishap::{Odds, Part};
 use crate::people::Client;
-use crate::plan::{AtRest, MINUTE, Plan, SECOND, Settings};
+use crate::plan::{AtRest, HOUR, MINUTE, Plan, SECOND, Settings};
 use crate::seen::{Seen, Sight};
 use crate::trace::Line;
 
@@ -110,14 +110,14 @@ fn schedule(cloud: &mut Cloud, repaired: &Rc<Cell<bool>>, at_rest: &Rc<AtRest>) 
     });
 }
 
-/// The auditor's tick, again and again.
+/// The auditor's tick, each minute; seldom while everybody waits for the repair.
 fn audit(cloud: &mut Cloud) {
     if !cloud.is_away(Part::Auditor) && !is_on("5 nothing finds what was given up") {
         cloud.start(Role::Audit, AUDIT_TIMEOUT, |instance| {
             async move { Done::Audit(tick(instance.audit_ports(), audit_options()).await) }.boxed_local()
         });
     }
-    let wait = cloud.settings.audit_again(cloud.now());
+    let wait = if cloud.settings.is_waiting(cloud.now()) { 10 * MINUTE } else { MINUTE };
     cloud.after(wait, audit);
 }
 
@@ -131,8 +131,9 @@ fn audit_options() -> AuditOptions {
 /// The operators' visits, again and again.
 fn visit(cloud: &mut Cloud) {
     cloud.operate();
-    let wait = cloud.dice.between(5 * MINUTE, 30 * MINUTE);
-    cloud.after(wait, visit);
+    let waiting = cloud.settings.is_waiting(cloud.now());
+    let wait = cloud.dice.between(5 * MINUTE, if waiting { 10 * HOUR } else { 30 * MINUTE });
+    cloud.after(wait.min(cloud.settings.repair_at.saturating_sub(cloud.now()).max(MINUTE)), visit);
 }
 
 /// Looks each minute whether all is at rest. Then every ticket that is left is redriven once more, which must change

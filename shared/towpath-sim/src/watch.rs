@@ -171,25 +171,30 @@ impl Cloud {
         applied
     }
 
-    /// P1 and P6: only an event that cannot be handled is parked, or one whose attempts ended the process often enough.
+    /// P6: only an event that cannot be handled is parked, or one whose attempts ended the process often enough; and an
+    /// attempt counts as one that ended the process only if it did. (A clock that is minutes ahead takes a running attempt for
+    /// an expired one: nothing is lost by it, but what is counted is wrong.)
     fn check_status(&mut self, consumer: usize, key: &CursorKey, before: Option<&Position>, after: &Position) {
-        match after.cursor.status {
-            Status::Retrying => self.seen.count(Sight::Happened("retrying")),
-            Status::Parked => {
-                let again = before.is_some_and(|before| before.cursor.status == Status::Parked);
-                self.seen.count(Sight::Happened(if again { "parked again" } else { "parked" }));
-                let of = &key.aggregate;
-                let trouble = after.cursor.trouble.as_ref();
-                let row = trouble.and_then(|at| self.db.tables.outbox.get(&(of.clone(), at.seq)));
-                let poison = row.is_some_and(|row| (self.consumers[consumer].subject.is_poison)(&row.envelope));
-                let ended = self.watch.ended.get(&(consumer, of.clone())).copied().unwrap_or(0) >= DEATHS
-                    && trouble.is_some_and(|trouble| trouble.class == "process ended");
-                if !again && !poison && !ended {
-                    let why = format!("parked though nothing is wrong with the event: {trouble:?}");
-                    self.broken("P6", Some(of), why);
-                }
-            }
-            _ => {}
+        let of = &key.aggregate;
+        let Some(trouble) = after.cursor.trouble.as_ref() else { return };
+        let skewed = self.seen.times(Sight::Mishap(Mishap::ClockSkew)) > 0;
+        let ended = self.watch.ended.get(&(consumer, of.clone())).copied().unwrap_or(0);
+        let ended = if skewed { u32::MAX } else { ended };
+        if trouble.deaths > ended {
+            let why = format!("{} attempts are said to have ended the process, and {ended} did", trouble.deaths);
+            self.broken("P6", Some(of), why);
+        }
+        if after.cursor.status != Status::Parked {
+            return self.seen.count(Sight::Happened("retrying"));
+        }
+        let again = before.is_some_and(|before| before.cursor.status == Status::Parked);
+        self.seen.count(Sight::Happened(if again { "parked again" } else { "parked" }));
+        let row = self.db.tables.outbox.get(&(of.clone(), trouble.seq));
+        let poison = row.is_some_and(|row| (self.consumers[consumer].subject.is_poison)(&row.envelope));
+        let fatal = ended >= DEATHS && trouble.class == "process ended";
+        if !again && !poison && !fatal {
+            let why = format!("parked though nothing is wrong with the event: {trouble:?}");
+            self.broken("P6", Some(of), why);
         }
     }
 

@@ -125,6 +125,8 @@ impl Advance<'_> {
     async fn run(&mut self) -> Result<Outcome, Unavailable> {
         loop {
             if self.worker.ports.host.remaining() < MARGIN {
+                // An attempt that was begun and not run would count as one that ended the process.
+                self.take_back_somehow().await;
                 return self.go_on_later().await;
             }
             let view = self.look().await?;

@@ -65,22 +65,13 @@ impl Fifo {
         now: Millis,
         dice: &mut Dice,
     ) -> (Vec<Queued>, Vec<Queued>) {
-        let worn: BTreeSet<u64> = self
-            .messages
-            .iter()
-            .filter(|message| message.receives >= max_receives && message.visible_at <= now)
-            .map(|message| message.id)
-            .collect();
-        let (worn, kept) = std::mem::take(&mut self.messages).into_iter().partition(|m| worn.contains(&m.id));
-        self.messages = kept;
+        let is_worn = |message: &Queued| message.receives >= max_receives && message.visible_at <= now;
+        let worn: Vec<Queued> = self.messages.extract_if(.., |message| is_worn(message)).collect();
         let locked: BTreeSet<&str> =
             self.messages.iter().filter(|m| m.visible_at > now).map(|m| m.group.as_str()).collect();
-        let mut groups: Vec<String> = Vec::new();
-        for message in &self.messages {
-            if !locked.contains(message.group.as_str()) && !groups.contains(&message.group) {
-                groups.push(message.group.clone());
-            }
-        }
+        let mut seen = BTreeSet::new();
+        let open = self.messages.iter().map(|m| m.group.as_str()).filter(|group| !locked.contains(group));
+        let mut groups: Vec<String> = open.filter(|group| seen.insert(*group)).map(str::to_owned).collect();
         if groups.is_empty() {
             return (Vec::new(), worn);
         }

@@ -2,8 +2,9 @@
 //! Must not know: who reads, what the rows are for.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
-use towpath::ports::{AuditState, CommitError, CursorHome, CursorKey, IndexRow, Position, Write};
+use towpath::ports::{AuditState, CommitError, CursorHome, CursorKey, IndexRow, JournalRow, Position, Write};
 use towpath::{AggregateKey, EventId, Rev, Seq, Status, Timestamp};
 
 use crate::Tables;
@@ -66,25 +67,25 @@ impl DynamoDb {
         page: usize,
         now: Millis,
     ) -> (Vec<IndexRow>, Option<String>) {
-        let inside =
-            |id: EventId| id.at() >= since && id.at() < until && after.is_none_or(|a| id.to_string().as_str() > a);
+        let after = after.and_then(|after| EventId::parse(after).ok());
+        let inside = |id: EventId| (since..until).contains(&id.at()) && after.is_none_or(|after| id > after);
         let shown = self.index.iter().filter(|(id, (from, _))| inside(**id) && *from <= now);
         paged(shown.map(|(_, (_, row))| row.clone()).take(page + 1).collect(), page, |row| row.event_id.to_string())
     }
 
     /// A page of the whole journal.
     pub(crate) fn sweep(&self, after: Option<&str>, page: usize) -> (Vec<IndexRow>, Option<String>) {
-        let place = |key: &AggregateKey, seq: Seq| format!("{key}#{:012}", seq.0);
-        let rows =
-            self.tables.outbox.iter().filter(|((key, seq), _)| after.is_none_or(|a| place(key, *seq).as_str() > a));
-        let row = |((aggregate, seq), row): ((&AggregateKey, Seq), &towpath::ports::JournalRow)| IndexRow {
+        let start = after
+            .and_then(|after| after.rsplit_once('@'))
+            .and_then(|(key, seq)| Some(Bound::Excluded((key.parse::<AggregateKey>().ok()?, Seq(seq.parse().ok()?)))));
+        let row = |((aggregate, seq), row): (&(AggregateKey, Seq), &JournalRow)| IndexRow {
             aggregate: aggregate.clone(),
-            seq,
+            seq: *seq,
             event_id: row.envelope.event_id,
             event_type: row.envelope.event_type.clone(),
         };
-        let rows = rows.map(|((key, seq), of)| row(((key, *seq), of))).take(page + 1).collect();
-        paged(rows, page, |row| place(&row.aggregate, row.seq))
+        let rows = self.tables.outbox.range((start.unwrap_or(Bound::Unbounded), Bound::Unbounded));
+        paged(rows.map(row).take(page + 1).collect(), page, |row| format!("{}@{}", row.aggregate, row.seq))
     }
 
     /// Cursors in the due index whose time has come, the longest overdue first.
