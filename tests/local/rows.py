@@ -203,7 +203,7 @@ def add_progress(world: World, item: Item) -> None:
     elif "#~command#" in pk:
         tenant, key = pk.split("#~command#", 1)
         world.stored_answers.append(StoredAnswer(tenant, key, int(item["status"]), json.loads(item["answer"])))
-    elif not pk.startswith("~") and not sk.startswith("~"):
+    elif "~" not in pk and not sk.startswith("~"):
         world.cursors.append(_cursor(sk, pk, item))
 
 

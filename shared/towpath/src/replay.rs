@@ -114,6 +114,7 @@ async fn commit(
         }
         position = Some(applied.position.clone());
         draft.add(row, applied, false);
+        draft.counts().lags.clear(); // an event's age says nothing when it is applied again
     }
     match draft.commit(worker, counts).await {
         // Refused: the same wake was delivered twice, and the other one goes on from where it is.
