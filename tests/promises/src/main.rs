@@ -15,6 +15,7 @@ mod p2_exactly_once;
 mod p3_order;
 mod p4_tenants_apart;
 mod p6_poison;
+mod p7_commands;
 mod p7_redrive;
 mod p7_replay;
 mod p9_commands;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         p12_schema::TESTS,
         p18_versions::TESTS,
         p3_order::TESTS,
+        p7_commands::TESTS,
         p7_redrive::TESTS,
         p7_replay::TESTS,
         p1_nothing_lost::TESTS,

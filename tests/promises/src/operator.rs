@@ -150,10 +150,10 @@ impl Stack {
 
     /// Places an order whose message a consumer is given as if for the second time: somebody took it before, and did not
     /// acknowledge it.
-    pub(crate) async fn place_taken_before(&self, tenant: &str, consumer: &str) -> Result<AggregateKey> {
+    pub(crate) async fn place_taken_before(&self, tenant: &str, key: &str, consumer: &str) -> Result<AggregateKey> {
         let queue = &queues_of(consumer).first;
         self.switch(queue, false)?;
-        let order = self.place(tenant, "k-taken", "tea")?;
+        let order = self.place(tenant, key, "tea")?;
         until("the message was taken once", async || {
             let taken = self.receive(queue).await?;
             Ok(taken

@@ -63,7 +63,7 @@ fn late(stack: &Stack) -> Result<()> {
 fn taken(stack: &Stack) -> Result<()> {
     wait(async {
         stack.stock_up("p2-taken", "tea", 100)?;
-        let order = stack.place_taken_before("p2-taken", "inventory").await?;
+        let order = stack.place_taken_before("p2-taken", "k-1", "inventory").await?;
         let cursor = stack.applied("inventory", &order, 1).await?.cursor;
         // Marked as handed over, counted as an attempt, applied.
         ensure!((cursor.rev.0, cursor.attempt, cursor.trouble.is_none()) == (3, 0, true), "{cursor:?}");

@@ -28,7 +28,7 @@ struct StackFile {
 
 /// A deployed stack on an emulator of its own.
 pub(crate) struct Stack {
-    name: String,
+    pub(crate) name: String,
     pub(crate) endpoint: String,
     pub(crate) stack_name: String,
     region: String,
