@@ -302,7 +302,7 @@ impl Advance<'_> {
             let position = self.say_what_waits(&mut draft, view, position, rows.get(applied));
             let early = is_on("59 followers read before the commit") && applied == rows.len() && self.refusals == 0;
             return Ok(match self.commit(view, draft).await? {
-                _ if early => Slice::Not(Next::End(Outcome::Done)),
+                None if early => Slice::Not(Next::End(Outcome::Done)),
                 None => Slice::Committed(applied, Box::new(position)),
                 Some(next) => Slice::Not(next),
             });
