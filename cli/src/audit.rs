@@ -42,6 +42,8 @@ struct Report {
     unaccounted: u64,
     /// When the last sweep of the whole journal ended.
     swept: Option<Timestamp>,
+    /// Seconds; younger events were not compared.
+    grace: u64,
     troubles: Vec<String>,
 }
 
@@ -74,7 +76,7 @@ pub(crate) async fn run(pipeline: &Pipeline, course: Course) -> Result<ExitCode>
         AuditPorts { ledger: &dry_ledger, store, wakes: &dry_wakes, host: &host }
     };
     let found = tick(ports, options).await.context("the audit did not come to its end")?;
-    let mut report = report(pipeline, &found, !course.yes);
+    let mut report = report(pipeline, &found, course);
     for (name, line) in &mut report.consumers {
         line.queued = wakes.backlog(name).await.ok();
     }
@@ -83,7 +85,7 @@ pub(crate) async fn run(pipeline: &Pipeline, course: Course) -> Result<ExitCode>
     Ok(if well { ExitCode::SUCCESS } else { exit(FAILED) })
 }
 
-fn report(pipeline: &Pipeline, found: &AuditReport, dry_run: bool) -> Report {
+fn report(pipeline: &Pipeline, found: &AuditReport, course: Course) -> Report {
     let line = |found: &towpath::audit::Found| Line {
         queued: None,
         compared: found.compared,
@@ -97,7 +99,8 @@ fn report(pipeline: &Pipeline, found: &AuditReport, dry_run: bool) -> Report {
     Report {
         stack: pipeline.name.clone(),
         at: now(),
-        dry_run,
+        dry_run: !course.yes,
+        grace: course.grace.as_secs(),
         consumers: found.consumers.iter().map(|(name, found)| (name.clone(), line(found))).collect(),
         unaccounted: found.consumers.values().map(|found| found.unaccounted).sum(),
         swept: found.swept,
@@ -130,7 +133,8 @@ fn render(report: &Report) -> String {
     let behind = report.consumers.values().any(|line| line.queued.is_some_and(|queued| queued > 0));
     let patient = "\na backlog is not a loss: where messages are queued, events of the last hour are not compared";
     let patient = if behind { patient } else { "" };
-    format!("{} at {}\n{table}{troubles}{patient}\n{swept}\n{end}", report.stack, report.at)
+    let young = format!("events of the last {} s may be on their way and are not compared (--grace)", report.grace);
+    format!("{} at {}\n{table}{troubles}\n{young}{patient}\n{swept}\n{end}", report.stack, report.at)
 }
 
 /// Wakes nobody; the auditor counts what it would have sent.

@@ -18,7 +18,7 @@ mod when;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// Look at a deployed Towpath pipeline and operate it.
 #[derive(Parser)]
@@ -47,7 +47,9 @@ enum Command {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let matches = Cli::command().get_matches();
+    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    cli.stack.trace_back(&matches);
     let done = match &cli.command {
         Command::Status(options) => status::run(&cli.stack, options).await,
         Command::Dlq(verb) => dlq::run(&cli.stack, verb).await,
@@ -64,5 +66,30 @@ async fn main() -> ExitCode {
             }
             output::exit(if error.is::<output::Usage>() { output::USAGE } else { output::FAILED })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_that_the_guide_shows_is_understood() {
+        Cli::command().debug_assert();
+        let guide = include_str!("../../docs/when-something-fails.md");
+        let shown = guide.lines().filter_map(|line| line.find("towpath ").map(|at| (line, &line[at..])));
+        let typed =
+            shown.filter(|(line, _)| line.starts_with("$ towpath") || line.contains(":  ") || line.starts_with("  "));
+        let mut count = 0;
+        for (line, command) in typed {
+            let mut words = shlex::split(command).expect(line);
+            if words.iter().any(|word| word == "--why") {
+                words.extend(["--who".to_owned(), "what USER says".to_owned()]);
+            }
+            let parsed = Cli::try_parse_from(words);
+            assert!(parsed.is_ok(), "{line}\n{}", parsed.err().map(|error| error.to_string()).unwrap_or_default());
+            count += 1;
+        }
+        assert!(count > 10, "only {count} commands were found");
     }
 }

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use aws_config::{Region, SdkConfig};
-use clap::Args;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args};
 use serde::Deserialize;
 use towpath_aws::config::Tables;
 
@@ -17,14 +18,24 @@ pub(crate) struct Target {
     #[arg(long, global = true, env = "TOWPATH_STACK", conflicts_with = "stack_file")]
     stack: Option<String>,
     /// A stack.json that `make run` or `make up` wrote.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, env = "TOWPATH_STACK_FILE", value_name = "FILE")]
     stack_file: Option<PathBuf>,
+    /// The environment says it: it need not be typed again.
+    #[arg(skip)]
+    is_known: bool,
 }
 
 impl Target {
+    /// Looks where the choice comes from.
+    pub(crate) fn trace_back(&mut self, matches: &ArgMatches) {
+        let is_known = |name| matches.value_source(name) == Some(ValueSource::EnvVariable);
+        self.is_known = is_known("stack") || is_known("stack_file");
+    }
+
     /// The same choice, as options to type.
     pub(crate) fn option(&self) -> String {
         match (&self.stack_file, &self.stack) {
+            _ if self.is_known => String::new(),
             (Some(path), _) => format!("--stack-file {}", path.display()),
             (None, Some(name)) => format!("--stack {name}"),
             (None, None) => String::new(),

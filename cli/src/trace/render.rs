@@ -96,19 +96,30 @@ fn outcome(outcome: &Outcome) -> String {
 /// How many events of how many aggregates there are, in how long, and how many outcomes are open.
 fn sum(trees: &[Node]) -> String {
     let mut nodes: Vec<&Node> = trees.iter().collect();
-    let (mut aggregates, mut times, mut events, mut open) = (BTreeSet::new(), BTreeSet::new(), 0, 0);
+    let (mut aggregates, mut times, mut events) = (BTreeSet::new(), BTreeSet::new(), 0);
+    let (mut open, mut passed) = (0_u64, 0_u64);
     while let Some(node) = nodes.pop() {
         events += 1;
         aggregates.insert(&node.event.aggregate);
         times.insert(node.event.occurred_at);
-        let done = |branch: &&Branch| matches!(branch.outcome, Outcome::Applied | Outcome::Skipped { .. });
-        open += node.consumers.iter().filter(|branch| !done(branch)).count() as u64;
+        for branch in &node.consumers {
+            match branch.outcome {
+                Outcome::Applied => {}
+                Outcome::Skipped { .. } => passed += 1,
+                _ => open += 1,
+            }
+        }
         nodes.extend(node.consumers.iter().flat_map(|branch| &branch.caused).chain(&node.caused));
     }
     let time = times.last().zip(times.first()).map_or(0, |(last, first)| last.millis_since(*first));
-    let open = if open == 0 { "all applied".to_owned() } else { format!("{open} not applied") };
+    let outcome = match (open, passed) {
+        (0, 0) => "all applied".to_owned(),
+        (0, _) => format!("all applied but {passed} passed over"),
+        (_, 0) => format!("{open} not applied"),
+        _ => format!("{open} not applied, {passed} passed over"),
+    };
     format!(
-        "{} of {} within {}; {open}",
+        "{} of {} within {}; {outcome}",
         count(events, "event", "events"),
         count(aggregates.len() as u64, "aggregate", "aggregates"),
         Age(time)
