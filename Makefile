@@ -36,7 +36,7 @@ export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run test build crates venvs up down status deploy dev lint tidy numbers new adopt
+.PHONY: help run test build crates venvs up down status deploy dev lint tidy drill numbers new adopt
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,7 +54,7 @@ endif
 test: build lint ## lint, then every test
 	$(PYTHON) -m unittest discover --start-directory tests/local
 	$(LOCAL) cargo test --release --workspace
-	$(LOCAL) cargo test --release --workspace --features $(PLANTED) --test crash_sweep the_sweep_sees
+	$(LOCAL) cargo test --release --workspace --features $(PLANTED) --test crash_sweep --test planted
 	$(LOCAL) $(PYTHON) tests/local/planted.py --features $(PLANTED)
 	@$(MAKE) --no-print-directory adopt
 
@@ -86,6 +86,9 @@ down: ## stop the emulator and everything it started
 
 status: ## what each consumer has applied (ARGS='--watch', ARGS='--json')
 	@target/$(HOST)/release/towpath status --stack-file .local/$(NAME)/stack.json $(ARGS)
+
+drill: venvs ## break something on purpose at a stack that is up: docs/when-something-fails.md (ARGS=--mend puts it right)
+	@$(PYTHON) tests/local/drill.py --name $(NAME) $(ARGS)
 
 numbers: build ## measure what is promised in numbers: requests, write units, memory, dollars at rest
 	@$(PYTHON) tests/local/stack.py down --name numbers

@@ -35,7 +35,7 @@ pub use mishap::{Mishap, Part};
 pub use plan::{Applied, Ask, AtRest, Command, Plan, Subject};
 pub use seeds::{Failing, Seeds};
 pub use seen::{Seen, Sight};
-pub use simulate::{ON_PURPOSE, Run, die, hang, quietly, simulate};
+pub use simulate::{ON_PURPOSE, Run, die, hang, in_calm, quietly, simulate};
 pub use sweep::{Swept, crash_sweep};
 pub use tables::Tables;
 pub use world::{Fault, World};

@@ -140,6 +140,11 @@ impl Odds {
         odds
     }
 
+    /// Nothing goes wrong.
+    pub(crate) fn none() -> Self {
+        Self { of_10_000: Vec::new(), outages: Vec::new(), purges: Vec::new(), calm: true }
+    }
+
     /// When a queue is emptied.
     pub(crate) fn purges(&self) -> &[Millis] {
         &self.purges

@@ -133,6 +133,28 @@ impl Settings {
         }
     }
 
+    /// As the template says; people leave alone what is parked.
+    pub(crate) fn usual() -> Self {
+        let busy_until = 15 * MINUTE;
+        let repair_at = busy_until + 26 * HOUR;
+        Self {
+            shards: 1,
+            lanes: 1,
+            concurrency: 10,
+            batch: 10,
+            page: 1_000,
+            max_receives: 1_000,
+            relay_tries: 1_000,
+            function_timeout: 30 * SECOND,
+            crew: Crew::Absent,
+            skips: false,
+            busy_until,
+            calm_at: busy_until,
+            repair_at,
+            end_at: repair_at + 3 * HOUR,
+        }
+    }
+
     /// Six times the function's timeout (17).
     pub(crate) fn visibility(&self) -> Millis {
         6 * self.function_timeout

@@ -68,9 +68,24 @@ pub struct Run {
 /// Runs what `plan` makes, as `seed` decides. With `readable`, a broken promise comes with its timeline.
 pub fn simulate(seed: u64, readable: bool, plan: impl FnOnce(&mut Dice, &Clock) -> Plan) -> Run {
     let mut dice = Dice::new(seed);
-    let clock = Clock::default();
     let settings = Settings::draw(&mut dice);
     let odds = Odds::draw(&mut dice, settings.calm_at);
+    run(dice, settings, odds, readable, plan)
+}
+
+/// The same in a world where nothing goes wrong but what the plan's own handlers do, set up as the template says.
+pub fn in_calm(seed: u64, plan: impl FnOnce(&mut Dice, &Clock) -> Plan) -> Run {
+    run(Dice::new(seed), Settings::usual(), Odds::none(), true, plan)
+}
+
+fn run(
+    mut dice: Dice,
+    settings: Settings,
+    odds: Odds,
+    readable: bool,
+    plan: impl FnOnce(&mut Dice, &Clock) -> Plan,
+) -> Run {
+    let clock = Clock::default();
     let plan = plan(&mut dice, &clock);
     let consumers = plan.subjects.into_iter().map(Deployed::new).collect();
     let clients = plan.commands.into_iter().map(|command| Client { command, content: false }).collect();

@@ -3,6 +3,7 @@
 
 mod catch_up;
 mod idle;
+mod killer;
 mod poison;
 mod requests;
 mod shop;
@@ -67,6 +68,7 @@ fn main() -> Result<ExitCode> {
         let mut rows = requests::measure(&stack).await?;
         say("poison among neighbours");
         rows.extend(poison::measure(&stack).await?);
+        rows.extend(killer::measure()?);
         say("time against events, in memory");
         rows.push(slope::model()?);
         say("time against events, deployed (minutes)");
@@ -100,7 +102,7 @@ fn render(rows: &[Row]) -> String {
 /// What is measured now: it takes minutes.
 #[allow(clippy::print_stderr, reason = "progress is not part of the table")]
 fn say(what: &str) {
-    eprintln!("measuring: {what}");
+    eprintln!("measuring {what}");
 }
 
 #[allow(clippy::print_stdout, reason = "printing numbers is what this program is for")]

@@ -2,6 +2,7 @@
 //! Must not know: stacks, requests.
 
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use commerce::order::{Line, Order, OrderPlaced};
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,9 @@ use towpath::{
     Prior, Producer, Projection, Received, Seq, Storage, Summary, TenantId, Ticket, Timestamp, Tx, Wake,
 };
 use towpath_aws::{AwsStore, LambdaHost};
+
+/// Events made so far.
+static EVENTS: AtomicU64 = AtomicU64::new(1);
 
 /// The queues: wakes are kept for whoever asks, and nothing may be dead-lettered here.
 #[derive(Default)]
@@ -63,10 +67,11 @@ pub(crate) fn placed(tenant: &str, order: &str) -> anyhow::Result<Envelope> {
 pub(crate) fn envelope<E: Event>(tenant: &str, event: &E, seq: u64, prior: Prior) -> anyhow::Result<Envelope> {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis();
     let occurred_at = Timestamp::from_millis(u64::try_from(now)?);
-    let id = u128::from(seq) << 64 | u128::try_from(tenant.len())?;
+    // The topic drops what has an id that it knows, and a UUID's version and variant lie in the lower bytes.
+    let random = u128::from(EVENTS.fetch_add(1, Ordering::Relaxed)) << 32;
     Ok(Envelope {
         format: towpath::FORMAT,
-        event_id: EventId::new(occurred_at, id),
+        event_id: EventId::new(occurred_at, random),
         event_type: E::TYPE.parse()?,
         event_version: E::VERSION,
         tenant_id: TenantId::parse(tenant)?,
