@@ -1,4 +1,4 @@
-"""Where the stack under test is, and clients that talk to it.
+"""Where the stack under test is, and what talks to it: clients, and the towpath binary.
 
 Reads `.local/<name>/stack.json`. Must not know what the pipeline does: no event, order or consumer rule lives here.
 """
@@ -95,6 +95,14 @@ def load(name: str) -> Stack:
         raise Trouble(f"There is no {path.relative_to(ROOT)}. Bring a stack up first: make run.")
     found = json.loads(path.read_text())
     return Stack(name, found.get("endpoint") or None, found["region"], found["stack_name"], found["outputs"])
+
+
+def newest_cli() -> Path:
+    """The towpath binary that was built last, with or without a named target."""
+    built = [*ROOT.glob("target/release/towpath"), *ROOT.glob("target/*/release/towpath")]
+    if not built:
+        raise Trouble("There is no towpath binary under target. Build it (make build), or name it with --cli.")
+    return max(built, key=lambda path: path.stat().st_mtime)
 
 
 def scan(stack: Stack, table_output: str) -> Iterator[dict[str, Any]]:

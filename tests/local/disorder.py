@@ -63,9 +63,9 @@ def envelope(event: Event) -> dict[str, Any]:
 
 
 @contextmanager
-def relay_standing_still(stack: Stack) -> Iterator[None]:
-    """Switches the relay's mapping off for a while. What is committed meanwhile waits in the stream."""
-    mapping = mappings(stack)["relay"]["UUID"]
+def standing_still(stack: Stack, function: str) -> Iterator[None]:
+    """Switches the mapping of the relay or of a consumer off for a while. What comes meanwhile waits in front of it."""
+    mapping = mappings(stack)[function]["UUID"]
     _switch(stack, mapping, False)
     try:
         yield
@@ -79,6 +79,6 @@ def _switch(stack: Stack, mapping: str, on: bool) -> None:
     wanted, until = ("Enabled" if on else "Disabled"), time.monotonic() + SWITCH_SECONDS
     while client.get_event_source_mapping(UUID=mapping)["State"] != wanted:
         if time.monotonic() > until:
-            raise Trouble(f"The relay's mapping did not become {wanted} within {SWITCH_SECONDS} s. Look at it: "
+            raise Trouble(f"The mapping {mapping} did not become {wanted} within {SWITCH_SECONDS} s. Look at it: "
                           f"aws lambda get-event-source-mapping --uuid {mapping}")
         time.sleep(0.2)

@@ -5,11 +5,13 @@ Reads stack.json only. Must not send anything. Run: python tests/local/hints.py 
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
+from pathlib import Path
 
 from rich.console import Console
 
-from cloud import fail_on_trouble, load
+from cloud import ROOT, fail_on_trouble, load, newest_cli
 from paper import console
 
 TENANT = "acme"
@@ -29,10 +31,13 @@ def _post(path: str, key: str, body: str) -> str:
     return f"curl -sS \"$API{path}\" {' '.join(f'-H {header!r}' for header in headers)} -d '{body}'"
 
 
-def verbs(name: str) -> list[str]:
-    """What make can do now with this stack."""
+def verbs(name: str, cli: Path) -> list[str]:
+    """What make and the command line can do now with this stack."""
     suffix = "" if name == "run" else f" NAME={name}"
-    return [f"make status{suffix}", f"make down{suffix}"]
+    bin_ = shlex.quote(str(cli.resolve().parent))
+    file = shlex.quote(str(ROOT / ".local" / name / "stack.json"))
+    return [f"make status{suffix}", f"export PATH={bin_}:$PATH TOWPATH_STACK_FILE={file}  # for: towpath dlq list",
+            f"make drill{suffix}", f"make down{suffix}"]
 
 
 def show(lines: list[str], out: Console) -> None:
@@ -47,7 +52,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Say what can be typed at a stack that is up.")
     parser.add_argument("--name", default="run", help="folder under .local (default: run)")
     stack = load(parser.parse_args().name)
-    show([*curls(), *verbs(stack.name)], console())  # stack.py has said what API is
+    show([*curls(), *verbs(stack.name, newest_cli())], console())  # stack.py has said what API is
     return 0
 
 

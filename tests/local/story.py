@@ -9,7 +9,7 @@ from datetime import datetime
 
 import hints
 import rows
-from cloud import Stack, scan
+from cloud import Stack, newest_cli, scan
 from driver import Driver
 from paper import table
 from plan import Plan
@@ -70,7 +70,7 @@ def what_next(stack: Stack, plan: Plan, order: Answer, out: Console) -> None:
     """What a person can type now: look at the order of the story, send commands, take it down."""
     get = f"curl -sS -H 'x-tenant-id: {order.tenant}' \"$API"
     looks = [f"{get}/orders/{order.answer['order_id']}\"", f"{get}/customers/{plan.story.body['customer_id']}/timeline\""]
-    hints.show([f"API='{stack.api}'", *looks, *hints.curls(), *hints.verbs(stack.name)], out)
+    hints.show([f"API='{stack.api}'", *looks, *hints.curls(), *hints.verbs(stack.name, newest_cli())], out)
 
 
 def first_seen(driver: Driver, tenant: str, order: Answer, customer: str) -> dict[str, float]:

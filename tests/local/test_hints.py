@@ -28,8 +28,16 @@ class TheHints(unittest.TestCase):
         self.assertEqual(3, len(keys), "a key that is used twice would be refused")
 
     def test_a_stack_with_a_name_of_its_own_is_called_by_it(self) -> None:
-        self.assertEqual(["make status", "make down"], hints.verbs("run"))
-        self.assertEqual(["make status NAME=mine", "make down NAME=mine"], hints.verbs("mine"))
+        cli = Path("/x/a b/towpath")
+        run, mine = ([line for line in hints.verbs(name, cli) if line.startswith("make")] for name in ("run", "mine"))
+        self.assertEqual(["make status", "make drill", "make down"], run)
+        self.assertEqual(["make status NAME=mine", "make drill NAME=mine", "make down NAME=mine"], mine)
+
+    def test_the_command_line_finds_the_binary_and_the_stack(self) -> None:
+        line = next(line for line in hints.verbs("mine", Path("/x/a b/towpath")) if line.startswith("export"))
+        words = dict(word.split("=", 1) for word in shlex.split(line, comments=True)[1:])
+        self.assertEqual("/x/a b:$PATH", words["PATH"])
+        self.assertTrue(words["TOWPATH_STACK_FILE"].endswith("/.local/mine/stack.json"))
 
 
 if __name__ == "__main__":

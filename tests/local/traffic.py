@@ -17,8 +17,8 @@ from typing import Any
 import rest
 import story
 import verify
-from cloud import ROOT, Stack, Trouble, fail_on_trouble, load
-from disorder import Disorder, relay_standing_still
+from cloud import Stack, Trouble, fail_on_trouble, load, newest_cli
+from disorder import Disorder, standing_still
 from driver import Driver
 from kills import Killer, table_of
 from paper import console, table
@@ -70,7 +70,7 @@ class Traffic:
     def send_reordered(self) -> None:
         """While the relay stands still: the later event of each order first, then the earlier one."""
         task = self.bar.add_task("reordered messages", total=len(self.plan.reordered))
-        with relay_standing_still(self.stack):
+        with standing_still(self.stack, "relay"):
             orders = set()
             for order in self.plan.reordered:
                 self._one(order)
@@ -228,14 +228,6 @@ def request_table(driver: Driver) -> Table:
             told = ", ".join(f"{status} × {count:,}" for status, count in sorted(counts.items()))
             lines.add_row(label, f"{len(mine):,}", str(sum(a.replay for a in mine) or ""), told)
     return lines
-
-
-def newest_cli() -> Path:
-    """The towpath binary that was built last, with or without a named target."""
-    built = [*ROOT.glob("target/release/towpath"), *ROOT.glob("target/*/release/towpath")]
-    if not built:
-        raise Trouble("There is no towpath binary under target. Build it (make build), or name it with --cli.")
-    return max(built, key=lambda path: path.stat().st_mtime)
 
 
 def show_status(stack: Stack, cli: Path, out: Console) -> bool:
