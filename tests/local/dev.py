@@ -1,7 +1,7 @@
 """Runs one queue-fed function from the terminal, in place of the deployed one, until Ctrl-C.
 
-It turns the function's mapping off, polls the queue itself and invokes the binary on this machine with the deployed
-environment, then turns the mapping on again. Must not know what any function does. Run: make dev FN=inventory
+It turns the function's mappings off, polls its queues itself and invokes the binary on this machine with the deployed
+environment, then turns the mappings on again. Must not know what any function does. Run: make dev FN=inventory
 """
 from __future__ import annotations
 
@@ -31,14 +31,23 @@ START_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where the deployed function is, and the queue that feeds it."""
+class Source:
+    """One queue and its mapping."""
 
-    function: str
-    environment: dict[str, str]
     mapping: str
     queue_arn: str
     queue_url: str
+    batch: int
+    again: int | None  # seconds until a failed message is tried again; None: the function itself says when
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the deployed function is, and the queues that feed it."""
+
+    function: str
+    environment: dict[str, str]
+    sources: tuple[Source, ...]
 
 
 def main() -> int:
@@ -63,22 +72,28 @@ def develop(function: str, instance: Instance) -> None:
     known = json.loads(instance.stack_file.read_text())
     place = find(function, known)
     binary = build(function)
-    with mapping_off(place, known), running(binary, place, known) as invoke_url:
-        print(f"{function} runs here now. Attach a debugger to the process above; Ctrl-C gives the queue back.")
+    with mappings_off(place, known), running(binary, place, known) as invoke_url:
+        print(f"{function} runs here now. Attach a debugger to the process above; Ctrl-C gives its queues back.")
         poll(place, known, invoke_url)
 
 
 def find(function: str, known: dict[str, Any]) -> Place:
-    """By the template's own convention: inventory → InventoryFunction and InventoryMapping."""
+    """By the template's own convention: inventory → InventoryFunction, InventoryMapping and InventoryWakeMapping."""
     logical = "".join(part.capitalize() for part in function.split("-"))
     name = physical(known, f"{logical}Function")
-    mapping = physical(known, f"{logical}Mapping")
-    source = client("lambda", known).get_event_source_mapping(UUID=mapping)["EventSourceArn"]
-    if ":sqs:" not in source:
-        raise Trouble(f"{function} is not fed by a queue, so it cannot be run this way. Choose a consumer")
+    first = source(function, known, f"{logical}Mapping", BATCH, AGAIN_SECONDS)
+    wake = source(function, known, f"{logical}WakeMapping", 1, None)
     config = client("lambda", known).get_function_configuration(FunctionName=name, Qualifier="live")
-    url = client("sqs", known).get_queue_url(QueueName=source.rsplit(":", 1)[1])["QueueUrl"]
-    return Place(name, config["Environment"]["Variables"], mapping, source, url)
+    return Place(name, config["Environment"]["Variables"], (first, wake))
+
+
+def source(function: str, known: dict[str, Any], logical: str, batch: int, again: int | None) -> Source:
+    mapping = physical(known, logical)
+    arn = client("lambda", known).get_event_source_mapping(UUID=mapping)["EventSourceArn"]
+    if ":sqs:" not in arn:
+        raise Trouble(f"{function} is not fed by a queue, so it cannot be run this way. Choose a consumer")
+    url = client("sqs", known).get_queue_url(QueueName=arn.rsplit(":", 1)[1])["QueueUrl"]
+    return Source(mapping, arn, url, batch, again)
 
 
 def physical(known: dict[str, Any], logical: str) -> str:
@@ -109,13 +124,15 @@ def build(function: str) -> Path:
 
 
 @contextmanager
-def mapping_off(place: Place, known: dict[str, Any]) -> Iterator[None]:
+def mappings_off(place: Place, known: dict[str, Any]) -> Iterator[None]:
     mappings = client("lambda", known)
-    mappings.update_event_source_mapping(UUID=place.mapping, Enabled=False)
     try:
+        for of in place.sources:
+            mappings.update_event_source_mapping(UUID=of.mapping, Enabled=False)
         yield
     finally:
-        mappings.update_event_source_mapping(UUID=place.mapping, Enabled=True)
+        for of in place.sources:
+            mappings.update_event_source_mapping(UUID=of.mapping, Enabled=True)
 
 
 @contextmanager
@@ -154,37 +171,46 @@ def end_group(child: subprocess.Popen[bytes]) -> None:
 def poll(place: Place, known: dict[str, Any], invoke_url: str) -> None:
     queue = client("sqs", known)
     while True:
-        got = queue.receive_message(QueueUrl=place.queue_url, MaxNumberOfMessages=BATCH, WaitTimeSeconds=1,
-                                    VisibilityTimeout=VISIBILITY_SECONDS, MessageSystemAttributeNames=["All"],
-                                    MessageAttributeNames=["All"]).get("Messages", [])
-        if not got:
-            continue
-        begun = time.monotonic()
-        try:
-            answer = invoke(invoke_url, {"Records": [record(message, place, known) for message in got]})
-        except BaseException:  # Ctrl-C in a batch: the deployed function gets it at once
-            give_back(queue, place, got, 0)
-            raise
-        done = succeeded(got, answer)
-        for message in done:
-            queue.delete_message(QueueUrl=place.queue_url, ReceiptHandle=message["ReceiptHandle"])
-        give_back(queue, place, [message for message in got if message not in done], AGAIN_SECONDS)
-        print(f"{len(got)} messages, {len(got) - len(done)} failed, {(time.monotonic() - begun) * 1000:.0f} ms")
+        for of in place.sources:
+            take(queue, of, known, invoke_url)
 
 
-def give_back(queue: Any, place: Place, messages: list[dict[str, Any]], seconds: int) -> None:
+def take(queue: Any, of: Source, known: dict[str, Any], invoke_url: str) -> None:
+    """One batch of one queue, if there is one."""
+    got = queue.receive_message(QueueUrl=of.queue_url, MaxNumberOfMessages=of.batch, WaitTimeSeconds=1,
+                                VisibilityTimeout=VISIBILITY_SECONDS, MessageSystemAttributeNames=["All"],
+                                MessageAttributeNames=["All"]).get("Messages", [])
+    if not got:
+        return
+    begun = time.monotonic()
+    try:
+        answer = invoke(invoke_url, {"Records": [record(message, of, known) for message in got]})
+    except BaseException:  # Ctrl-C in a batch: the deployed function gets it at once
+        give_back(queue, of, got, 0)
+        raise
+    done = succeeded(got, answer)
+    for message in done:
+        queue.delete_message(QueueUrl=of.queue_url, ReceiptHandle=message["ReceiptHandle"])
+    failed = [message for message in got if message not in done]
+    if of.again is not None or answer is None:
+        give_back(queue, of, failed, of.again or AGAIN_SECONDS)
+    what = "messages" if of.again is not None else "wakes"
+    print(f"{len(got)} {what}, {len(failed)} again, {(time.monotonic() - begun) * 1000:.0f} ms")
+
+
+def give_back(queue: Any, of: Source, messages: list[dict[str, Any]], seconds: int) -> None:
     for message in messages:
-        queue.change_message_visibility(QueueUrl=place.queue_url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=seconds)
+        queue.change_message_visibility(QueueUrl=of.queue_url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=seconds)
 
 
-def record(message: dict[str, Any], place: Place, known: dict[str, Any]) -> dict[str, Any]:
+def record(message: dict[str, Any], of: Source, known: dict[str, Any]) -> dict[str, Any]:
     """One message in the shape in which Lambda hands it over."""
     attributes = {key: {"stringValue": value.get("StringValue"), "binaryValue": None, "stringListValues": [],
                         "binaryListValues": [], "dataType": value["DataType"]}
                   for key, value in message.get("MessageAttributes", {}).items()}
     return {"messageId": message["MessageId"], "receiptHandle": message["ReceiptHandle"], "body": message["Body"],
             "attributes": message.get("Attributes", {}), "messageAttributes": attributes,
-            "md5OfBody": message["MD5OfBody"], "eventSource": "aws:sqs", "eventSourceARN": place.queue_arn,
+            "md5OfBody": message["MD5OfBody"], "eventSource": "aws:sqs", "eventSourceARN": of.queue_arn,
             "awsRegion": known["region"]}
 
 
