@@ -36,7 +36,7 @@ export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run test build crates venvs up down status deploy dev lint tidy drill numbers new adopt
+.PHONY: help run test build crates venvs up down status deploy dev lint tidy drill chaos numbers new adopt
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,7 +68,7 @@ crates:
 	@echo "building with cargo (the first time: every dependency)"
 	@$(LOCAL) cargo build --release --workspace --bins
 
-venvs: $(TOOLS)/made .venv/emulator/made
+venvs: $(TOOLS)/made .venv/emulator/made .venv/faults/made
 	@: # a recipe, or make says that there is nothing to be done
 
 .venv/%/made: tests/local/requirements-%.txt
@@ -89,6 +89,9 @@ status: ## what each consumer has applied (ARGS='--watch', ARGS='--json')
 
 drill: venvs ## break something on purpose at a stack that is up: docs/when-something-fails.md (ARGS=--mend puts it right)
 	@$(PYTHON) tests/local/drill.py --name $(NAME) $(ARGS)
+
+chaos: build ## break the deployed functions' calls in every way, and check every row
+	@$(PYTHON) tests/local/chaos.py --cli target/$(HOST)/release/towpath $(ARGS)
 
 numbers: build ## measure what is promised in numbers: requests, write units, memory, dollars at rest
 	@$(PYTHON) tests/local/stack.py down --name numbers

@@ -86,6 +86,7 @@ def arguments() -> argparse.Namespace:
     verbs = parser.add_subparsers(required=True, metavar="up|deploy|down")
     up_verb = add_verb(verbs, "up", up, "start an emulator and deploy the stack onto it")
     up_verb.add_argument("--port", type=int, default=0, help="0 takes a free one (default)")
+    up_verb.add_argument("--through", default="", help="what the functions take for AWS, if not the emulator itself")
     deploy_verb = add_verb(verbs, "deploy", deploy_onto, "deploy the stack onto an end point that is already there")
     deploy_verb.add_argument("--endpoint", required=True, help="such as http://127.0.0.1:4566")
     add_verb(verbs, "down", down, "stop the emulator and everything it started")
@@ -113,7 +114,7 @@ def up(instance: Instance, options: argparse.Namespace) -> None:
     need_build(options.build_dir)
     if living(instance):
         raise Trouble(f"a stack named {instance.name} is up already. Take it down first: make down NAME={instance.name}")
-    endpoint = start(instance, options.port)
+    endpoint = start(instance, options.port, options.through)
     try:
         deploy(instance, endpoint, options)
     except BaseException:
@@ -146,7 +147,7 @@ def down(instance: Instance, _options: argparse.Namespace) -> None:
 # --- the emulator's process
 
 
-def start(instance: Instance, port: int) -> str:
+def start(instance: Instance, port: int, through: str) -> str:
     """Starts an emulator in a process group of its own, and waits until it answers. Returns its end point."""
     if not EMULATOR.exists():
         raise Trouble(f"{EMULATOR.relative_to(ROOT)} is missing. Make it: make venvs")
@@ -156,15 +157,15 @@ def start(instance: Instance, port: int) -> str:
     instance.scratch.mkdir(parents=True)
     for _ in range(1 if port else PORT_TRIES):  # somebody else may take a free port before the emulator does
         endpoint = f"http://{HOST}:{port or free_port()}"
-        process = spawn(instance, endpoint)
+        process = spawn(instance, endpoint, through)
         if wait_until(lambda: answers(endpoint) or process.poll() is not None, START_SECONDS) and process.poll() is None:
             return endpoint
         stop(instance)
     raise Trouble(f"the emulator did not start. Its own words are in {instance.log_file.relative_to(ROOT)}")
 
 
-def spawn(instance: Instance, endpoint: str) -> subprocess.Popen[bytes]:
-    environment = local_environment(endpoint) | {
+def spawn(instance: Instance, endpoint: str, through: str) -> subprocess.Popen[bytes]:
+    environment = local_environment(through or endpoint) | {  # the emulator hands its own setting on to the functions
         "GATEWAY_PORT": str(urlsplit(endpoint).port),
         "BIND_HOST": HOST,  # without it the emulator listens to the whole network
         "TMPDIR": str(instance.scratch),

@@ -2,6 +2,7 @@
 //! Must not know: how anything that it measures is done.
 
 mod catch_up;
+mod cpu;
 mod idle;
 mod killer;
 mod poison;
@@ -72,7 +73,7 @@ fn main() -> Result<ExitCode> {
         say("time against events, in memory");
         rows.push(slope::model()?);
         say("time against events, deployed (minutes)");
-        rows.push(slope::deployed(&stack).await?);
+        rows.push(slope::deployed(&stack, &cli.stack_file).await?);
         say("catching up (minutes)");
         rows.extend(catch_up::measure(&cli.stack_file)?);
         print(&render(&rows));

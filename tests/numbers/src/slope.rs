@@ -1,6 +1,7 @@
 //! Does the time grow as the events do? On the deployed functions, and on the machines alone in memory.
 //! Must not know: where the time goes.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
@@ -13,38 +14,45 @@ use towpath_aws::AwsStore;
 use towpath_sim::{Tables, World};
 
 use crate::Row;
+use crate::cpu::Functions;
 use crate::shop::{message, placed};
 use crate::stack::Stack;
 
 /// Steepest line through the measured points, on logarithmic axes.
 const SLOPE: f64 = 1.05;
-const DEPLOYED: [u64; 3] = [1_250, 5_000, 20_000];
+const DEPLOYED: [u64; 4] = [2_500, 5_000, 10_000, 20_000];
 const MODEL: [u64; 4] = [12_500, 25_000, 50_000, 100_000];
 /// Orders in one transaction while the journal is filled.
 const FILL: u64 = 50;
 /// Orders on their way at once: what is measured is the pipeline, and not how an emulator searches a long queue.
-const ON_THE_WAY: u64 = 200;
+const ON_THE_WAY: usize = 200;
 const PATIENCE: Duration = Duration::from_secs(900);
 
-/// Events through relay, topic, queues and the deployed functions, until every consumer has applied them.
-pub(crate) async fn deployed(stack: &Stack) -> Result<Row> {
+/// Events through relay, topic, queues and the deployed functions, until every consumer has applied them: the functions'
+/// processor time, which no other program on the machine and no emulator adds to.
+pub(crate) async fn deployed(stack: &Stack, stack_file: &Path) -> Result<Row> {
     let (store, counter) = stack.store()?;
-    let mut points = Vec::new();
-    for (round, events) in DEPLOYED.into_iter().enumerate() {
-        let (begun, tenant) = (Instant::now(), format!("n{}-slope-{round}", std::process::id()));
+    let (mut functions, tenant) = (Functions::of(stack_file)?, format!("n{}-slope", std::process::id()));
+    functions.look()?;
+    let before = functions.seconds()?;
+    let begun = Instant::now();
+    let (mut points, mut on_the_way, mut placed) = (Vec::new(), Vec::new(), 0);
+    for events in DEPLOYED {
         // Two events each: placed, and rejected.
-        let mut orders = Vec::new();
-        for from in (0..events / 2).step_by(usize::try_from(FILL)?) {
-            orders.extend(place(&store, &tenant, from..(from + FILL).min(events / 2)).await?);
-            let old = orders.len().saturating_sub(usize::try_from(ON_THE_WAY)?);
-            everywhere(&store, orders.drain(..old).collect()).await?;
+        while placed < events / 2 {
+            on_the_way.extend(place(&store, &tenant, placed..(placed + FILL)).await?);
+            placed += FILL;
+            let old = on_the_way.len().saturating_sub(ON_THE_WAY);
+            everywhere(&store, on_the_way.drain(..old).collect()).await?;
+            functions.look()?;
         }
-        everywhere(&store, orders).await?;
-        points.push((events, begun.elapsed().as_secs_f64()));
-        crate::say(&format!("… {events} events took {:.0} s", begun.elapsed().as_secs_f64()));
+        everywhere(&store, std::mem::take(&mut on_the_way)).await?;
+        functions.look()?;
+        points.push((events, functions.seconds()? - before));
+        crate::say(&format!("… {events} events after {:.0} s", begun.elapsed().as_secs_f64()));
         counter.take();
     }
-    Ok(row("time against events, deployed functions on the emulator", &points))
+    Ok(row("processor time of the deployed functions against events", &points))
 }
 
 /// Nothing is in stock, so inventory records another event for each: it is rejected.

@@ -1,0 +1,43 @@
+//! Processor time of the deployed functions: what they cost, however busy the machine is with other things.
+//! Must not know: what the functions do.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+/// Every process whose program lies in one folder.
+pub(crate) struct Functions {
+    folder: PathBuf,
+    /// Ticks by process and when it began; what has ended stays counted as it was seen last.
+    ticks: BTreeMap<(i32, u64), u64>,
+}
+
+impl Functions {
+    /// The functions of the stack whose stack.json this is: the emulator unpacks them beside it.
+    pub(crate) fn of(stack_file: &Path) -> Result<Self> {
+        let folder = stack_file.canonicalize()?.parent().context("a file is in a folder")?.join("tmp");
+        Ok(Self { folder, ticks: BTreeMap::new() })
+    }
+
+    /// Looks at them. To be done often, so that little is missed of one that ends.
+    pub(crate) fn look(&mut self) -> Result<()> {
+        for process in procfs::process::all_processes()? {
+            // One that ends while it is looked at is none any more.
+            let Ok(process) = process else { continue };
+            if process.exe().is_ok_and(|program| program.starts_with(&self.folder))
+                && let Ok(stat) = process.stat()
+            {
+                self.ticks.insert((stat.pid, stat.starttime), stat.utime + stat.stime);
+            }
+        }
+        Ok(())
+    }
+
+    /// Seconds, since the processes began.
+    #[allow(clippy::cast_precision_loss, reason = "ticks are far below 2^52")]
+    pub(crate) fn seconds(&self) -> Result<f64> {
+        ensure!(!self.ticks.is_empty(), "no function runs from {}", self.folder.display());
+        Ok(self.ticks.values().sum::<u64>() as f64 / procfs::ticks_per_second() as f64)
+    }
+}
