@@ -3,6 +3,7 @@
 
 mod catch_up;
 mod cpu;
+mod generated;
 mod idle;
 mod killer;
 mod poison;
@@ -37,6 +38,9 @@ enum Command {
     CatchUp {
         /// Events that wait.
         events: u64,
+        /// From a journal that is made as it is read.
+        #[arg(long)]
+        generated: bool,
     },
 }
 
@@ -59,9 +63,10 @@ fn main() -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let stack = Stack::read(&cli.stack_file)?;
-        if let Some(Command::CatchUp { events }) = cli.command {
-            catch_up::in_this_process(&stack, events).await?;
-            return Ok(ExitCode::SUCCESS);
+        if let Some(Command::CatchUp { events, generated }) = cli.command {
+            let caught_up =
+                if generated { catch_up::generated(events).await } else { catch_up::stored(&stack, events).await };
+            return caught_up.map(|()| ExitCode::SUCCESS);
         }
         // First, while nothing has happened yet.
         let (lines, dollars) = idle::measure(&stack::root().join("template.yaml"), &stack).await?;

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use commerce::order::{Line, Order, OrderPlaced};
 use serde::{Deserialize, Serialize};
 use towpath::batch::{ConsumerPorts, Message};
-use towpath::ports::{Answer, DeadLetters, Unavailable, Wakes};
+use towpath::ports::{Answer, DeadLetters, Store, Unavailable, Wakes};
 use towpath::{
     Aggregate, AggregateId, CausationId, Consumer, ConsumerName, Context, Data, Envelope, Era, Event, EventId, Failure,
     Prior, Producer, Projection, Received, Seq, Storage, Summary, TenantId, Ticket, Timestamp, Tx, Wake,
 };
-use towpath_aws::{AwsStore, LambdaHost};
+use towpath_aws::LambdaHost;
 
 /// Events made so far.
 static EVENTS: AtomicU64 = AtomicU64::new(1);
@@ -48,7 +48,7 @@ impl DeadLetters for Queues {
 }
 
 pub(crate) fn ports<'a>(
-    store: &'a AwsStore,
+    store: &'a dyn Store,
     host: &'a LambdaHost,
     queues: &'a Queues,
     producer: &'a Producer,
