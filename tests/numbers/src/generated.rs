@@ -9,10 +9,13 @@ use towpath::ports::{
     Answer, CommitError, Consistency, CursorHome, CursorKey, Head, JournalRow, KeptAnswer, Position, Store, Stored,
     Unavailable,
 };
-use towpath::{AggregateKey, IdempotencyKey, Kind, Prior, Seq, Skipped, TenantId, Visibility};
+use towpath::{AggregateKey, EventId, IdempotencyKey, Kind, Prior, Seq, Skipped, TenantId, Timestamp, Visibility};
 use towpath_sim::World;
 
 use crate::shop::{Said, envelope};
+
+/// When the first event happened, in milliseconds since 1970.
+const FIRST: u64 = 1_795_000_000_000;
 
 /// The journal, and tables in memory for everything else.
 pub(crate) struct Generated {
@@ -22,14 +25,15 @@ pub(crate) struct Generated {
     pub(crate) tables: World,
 }
 
-/// Event number `seq`; each follows one of its type.
+/// Event number `seq`, the same each time; each follows one of its type.
 pub(crate) fn row(tenant: &str, seq: u64) -> anyhow::Result<JournalRow> {
     let mut prior = Prior::default();
     let envelope = envelope(tenant, &Said::<2>, seq, prior.clone())?;
     if seq > 1 {
         prior.note(envelope.event_type.clone(), Seq(seq - 1));
     }
-    let envelope = towpath::Envelope { prior, ..envelope };
+    let event_id = EventId::new(Timestamp::from_millis(FIRST + seq), 0);
+    let envelope = towpath::Envelope { prior, event_id, ..envelope };
     Ok(JournalRow { envelope, kind: Kind::Event, visibility: Visibility::Private, to: None })
 }
 
