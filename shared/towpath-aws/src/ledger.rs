@@ -64,6 +64,9 @@ impl AwsStore {
         after: Option<&str>,
         only: Option<&[CorrelationId]>,
     ) -> Result<Page, Unavailable> {
+        if until < since {
+            return Ok((Vec::new(), None)); // DynamoDB refuses a range that ends before it begins
+        }
         let place: Place = after.map_or_else(|| Ok(Place::first(since)), parse)?;
         let query = self
             .dynamodb

@@ -120,6 +120,9 @@ impl AwsStore {
         through: Seq,
         limit: usize,
     ) -> Result<Vec<JournalRow>, Unavailable> {
+        if through <= after {
+            return Ok(Vec::new()); // DynamoDB refuses a range that ends before it begins
+        }
         let got = self
             .dynamodb
             .query()

@@ -8,6 +8,7 @@ mod journal;
 mod operator;
 mod p12_schema;
 mod p14_hostile_input;
+mod p16_model;
 mod p18_versions;
 mod p1_audited;
 mod p1_nothing_lost;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
     // The slow ones first: they wait for a ladder, and the others run meanwhile.
     let together = [
         p6_poison::TESTS,
+        p16_model::TESTS,
         p12_schema::TESTS,
         p18_versions::TESTS,
         p3_order::TESTS,
