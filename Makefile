@@ -56,6 +56,7 @@ test: build lint ## lint, then every test
 	$(LOCAL) cargo test --release --workspace
 	$(LOCAL) cargo test --release --workspace --features $(PLANTED) --test crash_sweep --test planted
 	$(LOCAL) $(PYTHON) tests/local/planted.py --features $(PLANTED)
+	@$(MAKE) --no-print-directory chaos
 	@$(MAKE) --no-print-directory adopt
 
 build: ## the functions and the CLI for this machine
@@ -68,7 +69,7 @@ crates:
 	@echo "building with cargo (the first time: every dependency)"
 	@$(LOCAL) cargo build --release --workspace --bins
 
-venvs: $(TOOLS)/made .venv/emulator/made .venv/faults/made
+venvs: $(TOOLS)/made .venv/emulator/made
 	@: # a recipe, or make says that there is nothing to be done
 
 .venv/%/made: tests/local/requirements-%.txt
@@ -90,7 +91,7 @@ status: ## what each consumer has applied (ARGS='--watch', ARGS='--json')
 drill: venvs ## break something on purpose at a stack that is up: docs/when-something-fails.md (ARGS=--mend puts it right)
 	@$(PYTHON) tests/local/drill.py --name $(NAME) $(ARGS)
 
-chaos: build ## break the deployed functions' calls in every way, and check every row
+chaos: build .venv/faults/made ## break the deployed functions' calls in every way, and check every row
 	@$(PYTHON) tests/local/chaos.py --cli target/$(HOST)/release/towpath $(ARGS)
 
 numbers: build ## measure what is promised in numbers: requests, write units, memory, dollars at rest

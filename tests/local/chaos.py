@@ -99,7 +99,7 @@ class Proxy:
 def stack_behind_proxy() -> Iterator[tuple[Stack, Proxy]]:
     """A stack on an emulator of its own, whose functions see AWS only through the proxy."""
     if not PROXY.exists():
-        raise Trouble(f"{PROXY.relative_to(ROOT)} is missing. Make it: make venvs")
+        raise Trouble(f"{PROXY.relative_to(ROOT)} is missing. Run it by: make chaos")
     port = free_port()
     script("stack.py", "down", "--name", NAME)
     script("stack.py", "up", "--name", NAME, "--stage", NAME, "--through", f"http://{HOST}:{port}")
