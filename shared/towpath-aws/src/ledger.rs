@@ -191,6 +191,19 @@ fn filtered(query: QueryFluentBuilder, only: &[CorrelationId]) -> QueryFluentBui
     names.into_iter().zip(only).fold(query, |query, (name, id)| query.expression_attribute_values(name, value(id)))
 }
 
+/// A place that was kept as text: the same place, and the one after its shard's end.
+pub(crate) fn after_place(place: &str, until: Timestamp) -> Result<(String, Option<String>), Unavailable> {
+    let place: Place = parse(place)?;
+    place.row.as_ref().map(to_key).transpose()?;
+    let next = place.next(None, until);
+    Ok((text(&place)?, next.map(|next| text(&next)).transpose()?))
+}
+
+/// A place of the sweep that was kept as text: the key of the row that it goes on after.
+pub(crate) fn key_of_sweep(place: &str) -> Result<String, Unavailable> {
+    text(&from_key(to_key(&parse::<Value>(place)?)?)?)
+}
+
 pub(crate) fn index_rows(items: Vec<Item>) -> Result<Vec<IndexRow>, Unavailable> {
     let row = |item| decode::<IndexItem>(item, "an index row")?.into_row().map_err(unreadable);
     items.into_iter().map(row).collect()
