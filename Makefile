@@ -23,6 +23,8 @@ PORT ?= 0
 ORDERS ?= 300
 TENANTS ?= 6
 KILLS ?= 0
+FUZZ_SECONDS ?= 20
+FUZZ ?= $(basename $(notdir $(wildcard tests/fuzz/fuzz_targets/*.rs)))
 ARCHITECTURE ?= arm64
 
 TOOLS := .venv/tools
@@ -36,7 +38,7 @@ export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run test build crates venvs up down status deploy dev lint tidy drill numbers new adopt
+.PHONY: help run test build crates venvs up down status deploy dev lint tidy drill numbers new fuzz seeds adopt
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -101,6 +103,16 @@ dev: venvs ## run one consumer from the terminal: make dev FN=inventory
 
 new: crates ## a fresh repository with another small domain: make new DIR=../tickets (ARGS='--git URL --tag TAG')
 	@target/$(HOST)/release/towpath new $(ARGS) $(or $(DIR),$(error say where: make new DIR=../tickets))
+
+fuzz: ## give bytes that nobody has thought of to every decoder and to a consumer's machine, 20 s each (FUZZ=envelope only that one, FUZZ_SECONDS, FUZZ_RUNS=1000000 inputs instead)
+	@echo "building the fuzz targets (only this repository's crates: the others are those of make build)"
+	@$(LOCAL) RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/tests/fuzz/instrument.sh cargo build --release --workspace \
+		--features fuzz/libfuzzer $(FUZZ:%=--bin %)
+	@tests/fuzz/run.sh target/$(HOST)/release "$(if $(FUZZ_RUNS),-runs=$(FUZZ_RUNS),-max_total_time=$(FUZZ_SECONDS))" $(FUZZ)
+
+seeds: ## write the inputs that fuzzing begins with, after a format has changed
+	@$(LOCAL) cargo build --release --workspace --example seeds
+	@target/$(HOST)/release/examples/seeds
 
 adopt: build ## do what README.md says to an adopter, literally, in copies
 	$(PYTHON) tests/adopt/adopt.py

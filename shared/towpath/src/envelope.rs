@@ -249,6 +249,8 @@ pub(crate) fn place_of(error: &serde_json::Error) -> String {
 }
 
 #[cfg(test)]
+pub(crate) mod properties;
+#[cfg(test)]
 pub(crate) mod tests {
     use proptest::prelude::*;
 

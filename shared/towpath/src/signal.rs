@@ -174,6 +174,8 @@ mod as_text {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::envelope::tests::envelope;

@@ -1,4 +1,4 @@
-//! Writes the seeds of every target into the corpora: `cargo run -p fuzz --example seeds`, after a format has changed.
+//! Writes the seeds of every target into the corpora: `make seeds`, after a format has changed.
 //! Inputs that were found by fuzzing stay.
 
 use std::path::Path;

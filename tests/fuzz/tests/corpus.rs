@@ -41,6 +41,6 @@ fn every_target_is_given_to_the_fuzzer_and_begins_with_what_the_code_writes_toda
     assert_eq!(names("corpus"), targets);
     for (target, name, seed) in seeds::seeds() {
         let kept = inputs(target).into_iter().find(|(path, _)| path.ends_with(name)).map(|(_, input)| input);
-        assert!(kept == Some(seed), "{target}/{name}: cargo run -p fuzz --example seeds writes it");
+        assert!(kept == Some(seed), "{target}/{name}: `make seeds` writes it");
     }
 }

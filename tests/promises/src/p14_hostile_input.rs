@@ -26,6 +26,7 @@ fn bodies(stack: &Stack) -> Result<()> {
         (r#"{"customer_id":"c-1"}"#.into(), "missing field `lines`"),
         (r#"{"customer_id":"c-1","customer_id":"c-2","lines":[]}"#.into(), "duplicate field `customer_id`"),
         (order_of("tea").replace("\"lines\"", "\"SECRET\":1,\"lines\""), "a field that this request does not have"),
+        (order_of("tea").replace("\"lines\"", "\"SECRET.1\":1,\"lines\""), "a field that this request does not have"),
         (r#"{"customer_id":"SECRET\u0000","lines":[]}"#.into(), "the body at customer_id: an id must be"),
         (r#"{"customer_id":"SECRET#1","lines":[]}"#.into(), "the body at customer_id: an id must be"),
         (order(""), "an order has 1 to 20 lines"),

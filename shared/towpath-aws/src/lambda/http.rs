@@ -7,6 +7,7 @@ use base64::Engine;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
 use towpath::command::{CommandError, CommandPorts, Reply, Request, Verdict, execute, request_hash};
 use towpath::ports::{Consistency, CursorHome, CursorKey, Host, Store, Unavailable};
 use towpath::{
@@ -170,14 +171,20 @@ pub fn bad(message: impl std::fmt::Display) -> HttpError {
 /// Where a body goes wrong, without names that are not ours: an unknown field is named by what it lies in, and what is not
 /// even JSON by its line, as any field on the way there may be unknown.
 fn place_in_body(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
-    let (path, inner) = (error.path().to_string(), error.inner());
+    let inner = error.inner();
     if !inner.is_data() {
         return format!("line {}, column {}", inner.line(), inner.column());
     }
-    if !inner.to_string().starts_with("unknown field") {
-        return path;
+    let mut path: Vec<&Segment> = error.path().iter().collect();
+    if inner.to_string().starts_with("unknown field") {
+        path.pop();
     }
-    path.rsplit_once('.').map_or(".", |(parent, _)| parent).to_owned()
+    let mut place = String::new();
+    for step in path {
+        let dot = if place.is_empty() || matches!(step, Segment::Seq { .. }) { "" } else { "." };
+        place = format!("{place}{dot}{step}");
+    }
+    if place.is_empty() { ".".to_owned() } else { place }
 }
 
 /// A decoder's message without what the caller sent: names of unknown fields and values of the wrong type.

@@ -130,9 +130,21 @@ pub(crate) fn read(record: &Value) -> Result<Record, String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
+
+    proptest! {
+        #[test]
+        fn the_stream_starts_again_from_the_lowest_number_however_long_the_numbers_are(
+            numbers in proptest::collection::vec(prop_oneof![any::<u128>(), 0_u128..2_000], 0..20),
+        ) {
+            let answer = start_again_from(numbers.iter().map(ToString::to_string).collect());
+            let lowest = answer.batch_item_failures.iter().map(|item| item.item_identifier.clone().unwrap());
+            prop_assert_eq!(lowest.collect::<Vec<_>>(), numbers.iter().min().map(ToString::to_string).into_iter().collect::<Vec<_>>());
+        }
+    }
 
     fn record(image: &Value) -> Value {
         json!({
