@@ -21,7 +21,7 @@ fn any_event_id() -> impl Strategy<Value = EventId> {
 }
 
 fn any_trouble() -> impl Strategy<Value = Trouble> {
-    let numbers = (1..=i64::MAX.unsigned_abs(), any::<Option<u64>>(), any::<u32>(), 0..3);
+    let numbers = (1..=i64::MAX.unsigned_abs(), any::<Option<u64>>(), any::<u32>(), 0_usize..3);
     (numbers, any_event_id(), any_time(), any_time(), ".{0,40}").prop_map(|(numbers, event_id, since, due, message)| {
         let (seq, running, deaths, ticket) = numbers;
         Trouble {
@@ -42,7 +42,8 @@ fn any_trouble() -> impl Strategy<Value = Trouble> {
 
 fn any_position() -> impl Strategy<Value = Position> {
     let status = prop_oneof![Just(Status::Ready), Just(Status::Retrying), Just(Status::Parked), Just(Status::Held)];
-    let ids = (proptest::option::of(any_event_id()), proptest::option::of(any_trouble()), proptest::option::of(".{0,20}"));
+    let ids =
+        (proptest::option::of(any_event_id()), proptest::option::of(any_trouble()), proptest::option::of(".{0,20}"));
     (any::<(u64, u32, u32, u32, u64)>(), status, ids).prop_map(|(numbers, status, (event_id, trouble, state))| {
         let (seq, era, generation, attempt, rev) = numbers;
         let (seq, era, rev) = (Seq(seq), Era(era), Rev(rev));
@@ -88,7 +89,7 @@ proptest! {
 
     #[test]
     fn the_auditors_place_and_any_order_are_read_as_they_were_written(
-        rev in any::<u64>(), at in any_time(), sweep in proptest::option::of(".{0,20}"), who in ".{1,20}", event_id in any_event_id(), deed in 0..3,
+        rev in any::<u64>(), at in any_time(), sweep in proptest::option::of(".{0,20}"), who in ".{1,20}", event_id in any_event_id(), deed in 0_usize..3,
     ) {
         let state = AuditState { rev: Rev(rev), audited_until: at, sweep, swept: Some(at) };
         let item: Item = to_item(AuditItem::new(&state)).unwrap();
