@@ -44,3 +44,26 @@ fn every_target_is_given_to_the_fuzzer_and_begins_with_what_the_code_writes_toda
         assert!(kept == Some(seed), "{target}/{name}: `make seeds` writes it");
     }
 }
+
+/// The machine's target can fail: each of these known bugs shows in the sequences that are kept.
+#[cfg(feature = "planted")]
+#[test]
+fn the_kept_sequences_see_a_machine_with_a_known_bug() {
+    for bug in [
+        "cursor-rule-removed",
+        "gap ignored",
+        "13 cursor apart from the effects",
+        "14 an attempt that never expires",
+        "19 cursor without its consumer",
+        "28 going on behind a failure",
+        "58 no-op on a ready row",
+        "skipped off the record",
+    ] {
+        towpath::planted::switch_on(bug);
+        let broken = inputs("machine")
+            .into_iter()
+            .any(|(_, input)| std::panic::catch_unwind(|| fuzz::machine::machine(&input)).is_err());
+        towpath::planted::switch_off();
+        assert!(broken, "{bug} was not seen");
+    }
+}
