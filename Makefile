@@ -23,6 +23,8 @@ PORT ?= 0
 ORDERS ?= 300
 TENANTS ?= 6
 KILLS ?= 0
+FUZZ_SECONDS ?= 20
+FUZZ ?= $(basename $(notdir $(wildcard tests/fuzz/fuzz_targets/*.rs)))
 ARCHITECTURE ?= arm64
 
 TOOLS := .venv/tools
@@ -31,12 +33,12 @@ HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 HOST_ARCHITECTURE := $(if $(filter aarch64%,$(HOST)),arm64,x86_64)
 LOCAL := CARGO_LAMBDA_COMPILER=cargo CARGO_BUILD_TARGET=$(HOST) RUSTFLAGS= \
 	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1
-PLANTED := towpath-aws/planted,sim/planted
+PLANTED := towpath-aws/planted,sim/planted,fuzz/planted
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run test build crates venvs up down status deploy dev lint tidy drill chaos numbers new adopt
+.PHONY: help run test build crates venvs up down status deploy dev lint tidy drill chaos numbers new fuzz seeds adopt
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,7 +56,7 @@ endif
 test: build lint ## lint, then every test
 	$(PYTHON) -m unittest discover --start-directory tests/local
 	$(LOCAL) cargo test --release --workspace
-	$(LOCAL) cargo test --release --workspace --features $(PLANTED) --test crash_sweep --test planted
+	$(LOCAL) cargo test --release --workspace --features $(PLANTED) --test crash_sweep --test planted --test corpus
 	$(LOCAL) $(PYTHON) tests/local/planted.py --features $(PLANTED)
 	@$(MAKE) --no-print-directory chaos
 	@$(MAKE) --no-print-directory adopt
@@ -105,6 +107,16 @@ dev: venvs ## run one consumer from the terminal: make dev FN=inventory
 
 new: crates ## a fresh repository with another small domain: make new DIR=../tickets (ARGS='--git URL --tag TAG')
 	@target/$(HOST)/release/towpath new $(ARGS) $(or $(DIR),$(error say where: make new DIR=../tickets))
+
+fuzz: ## give bytes that nobody has thought of to every decoder and to a consumer's machine, 20 s each (FUZZ=envelope only that one, FUZZ_SECONDS, FUZZ_RUNS=1000000 inputs instead)
+	@echo "building the fuzz targets (only this repository's crates: the others are those of make build)"
+	@$(LOCAL) RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/tests/fuzz/instrument.sh cargo build --release --workspace \
+		--features fuzz/libfuzzer $(FUZZ:%=--bin %)
+	@tests/fuzz/run.sh target/$(HOST)/release "$(if $(FUZZ_RUNS),-runs=$(FUZZ_RUNS),-max_total_time=$(FUZZ_SECONDS))" $(FUZZ)
+
+seeds: ## write the inputs that fuzzing begins with, after a format has changed
+	@$(LOCAL) cargo build --release --workspace --example seeds
+	@target/$(HOST)/release/examples/seeds
 
 adopt: build ## do what README.md says to an adopter, literally, in copies
 	$(PYTHON) tests/adopt/adopt.py

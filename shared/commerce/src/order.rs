@@ -221,7 +221,42 @@ impl towpath::Summary for OrderSummary {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn lines_are_an_order_if_and_only_if_they_are_few_and_each_of_another_sku(
+            skus in proptest::collection::vec(0_u8..40, 0..25), cents in 0_u64..1_000,
+        ) {
+            let lines: Vec<Line> = skus.iter().map(|sku| line(&format!("s-{sku}"), 2, cents)).collect();
+            let different = skus.iter().collect::<BTreeSet<_>>().len() == skus.len();
+            let made = Lines::try_from(lines.clone());
+            prop_assert_eq!(made.is_ok(), different && (1..=MAX_LINES).contains(&skus.len()));
+            if let Ok(made) = made {
+                prop_assert_eq!(u64::from(made.total()), skus.len() as u64 * 2 * cents);
+                let json = serde_json::to_string(&made).unwrap();
+                prop_assert_eq!(serde_json::from_str::<Lines>(&json).unwrap(), made.clone());
+                let backwards = Lines::try_from(lines.into_iter().rev().collect::<Vec<_>>()).unwrap();
+                prop_assert_eq!(backwards.total(), made.total());
+            }
+        }
+
+        #[test]
+        fn an_order_and_its_events_survive_as_json_and_name_one_order(reason in proptest::option::of(".{0,20}"), pieces in 1_u64..99) {
+            let lines = Lines::try_from(vec![line("tea", pieces, 450)]).unwrap();
+            let (order, placed) = Order::place("o-1".parse().unwrap(), "c-1".parse().unwrap(), lines);
+            let again: OrderPlaced = serde_json::from_str(&serde_json::to_string(&placed).unwrap()).unwrap();
+            prop_assert_eq!((&again, again.aggregate_id()), (&placed, order.id()));
+            let (after, cancelled) = order.clone().cancel(reason).unwrap();
+            let again: OrderCancelled = serde_json::from_str(&serde_json::to_string(&cancelled).unwrap()).unwrap();
+            prop_assert_eq!((&again, again.aggregate_id()), (&cancelled, order.id()));
+            prop_assert_eq!((after.lines(), after.status()), (order.lines(), OrderStatus::Cancelled));
+            let kept: Order = serde_json::from_str(&serde_json::to_string(&after).unwrap()).unwrap();
+            prop_assert_eq!(kept, after);
+        }
+    }
 
     fn line(sku: &str, quantity: u64, cents: u64) -> Line {
         Line {

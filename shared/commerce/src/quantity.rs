@@ -78,3 +78,48 @@ impl fmt::Display for Cents {
         write!(f, "{}.{:02}", self.0 / 100, self.0 % 100)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn cents() -> impl Strategy<Value = Cents> {
+        prop_oneof![0..=Cents::MAX, 0..=10_000_u64, Just(Cents::MAX)].prop_map(|cents| Cents::try_from(cents).unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn a_quantity_is_1_to_a_million_also_as_json(pieces in prop_oneof![0_u64..2_000_000, any::<u64>()]) {
+            let allowed = (1..=1_000_000).contains(&pieces);
+            prop_assert_eq!(Quantity::try_from(pieces).map(Quantity::pieces).ok(), allowed.then_some(pieces));
+            let as_json = serde_json::from_str::<Quantity>(&pieces.to_string());
+            prop_assert_eq!(as_json.map(Quantity::pieces).ok(), allowed.then_some(pieces));
+        }
+
+        #[test]
+        fn a_sum_is_exact_in_any_order_or_refused(a in cents(), b in cents(), c in cents()) {
+            let exact = u128::from(a.0) + u128::from(b.0) + u128::from(c.0);
+            let sums = [(a, b, c), (c, b, a), (b, c, a)].map(|(x, y, z)| x.plus(y).and_then(|sum| sum.plus(z)));
+            for sum in sums {
+                prop_assert_eq!(sum.map(|sum| u128::from(sum.0)), (exact <= u128::from(Cents::MAX)).then_some(exact));
+            }
+        }
+
+        #[test]
+        fn a_price_is_that_many_times_the_price_of_one_or_refused(each in cents(), pieces in 1_u64..=1_000_000) {
+            let exact = u128::from(each.0) * u128::from(pieces);
+            let price = each.times(pieces.try_into().unwrap());
+            prop_assert_eq!(price.map(|price| u128::from(price.0)), (exact <= u128::from(Cents::MAX)).then_some(exact));
+        }
+
+        #[test]
+        fn an_amount_as_text_is_the_amount(cents in cents()) {
+            let text = cents.to_string();
+            let (whole, rest) = text.split_once('.').unwrap();
+            prop_assert_eq!(rest.len(), 2);
+            prop_assert_eq!(whole.parse::<u64>().unwrap() * 100 + rest.parse::<u64>().unwrap(), cents.0);
+        }
+    }
+}

@@ -149,6 +149,59 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_reservation_is_made_if_and_only_if_it_is_covered_and_its_release_undoes_it(on_hand in 1_u64..100, wanted in 1_u64..200) {
+            let (before, _) = Stock::new("tea".parse().unwrap()).receive(pieces(on_hand));
+            let order: OrderId = "o-1".parse().unwrap();
+            match before.clone().reserve(&order, pieces(wanted)) {
+                None => prop_assert!(wanted > on_hand),
+                Some((reserved, event)) => {
+                    prop_assert_eq!((reserved.on_hand(), event.quantity), (on_hand - wanted, wanted));
+                    let (after, event) = reserved.release(&order).unwrap();
+                    prop_assert_eq!(event.quantity, wanted);
+                    prop_assert_eq!(after.clone(), before);
+                    prop_assert_eq!(after.release(&order), None, "what is released once is not there twice");
+                }
+            }
+        }
+
+        /// The state is replaced, the events are the history: both must tell the same.
+        #[test]
+        fn the_events_tell_how_many_pieces_are_for_sale(steps in proptest::collection::vec((0_u8..3, 0_u8..5, 1_u64..50), 0..60)) {
+            let mut stock = Stock::new("tea".parse().unwrap());
+            let mut told = 0_i64;
+            for (step, order, number) in steps {
+                let order: OrderId = format!("o-{order}").parse().unwrap();
+                let sale = |pieces: u64| i64::try_from(pieces).unwrap();
+                stock = match step {
+                    0 => {
+                        let (after, event) = stock.receive(pieces(number));
+                        told += sale(event.quantity.pieces());
+                        after
+                    }
+                    1 => match stock.clone().reserve(&order, pieces(number)) {
+                        Some((after, event)) => {
+                            told -= sale(event.quantity);
+                            after
+                        }
+                        None => {
+                            let (after, event) = stock.reject(&order, pieces(number));
+                            prop_assert!(event.available < event.wanted);
+                            after
+                        }
+                    },
+                    _ => match stock.clone().release(&order) {
+                        Some((after, event)) => {
+                            told += sale(event.quantity);
+                            after
+                        }
+                        None => stock,
+                    },
+                };
+                prop_assert_eq!(sale(stock.on_hand()), told);
+            }
+        }
+
         /// Whatever happens, pieces are for sale, or set aside, or were never received.
         #[test]
         fn pieces_are_neither_made_nor_lost(steps in proptest::collection::vec((0_u8..3, 0_u8..5, 1_u64..50), 0..60)) {

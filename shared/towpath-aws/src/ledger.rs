@@ -41,15 +41,15 @@ impl Place {
     }
 
     fn at(&self) -> Timestamp {
-        Timestamp::from_millis(self.hour * MILLIS_AN_HOUR)
+        Timestamp::from_millis(self.hour.saturating_mul(MILLIS_AN_HOUR))
     }
 
     /// The place after a page that ended at `row`, or at the end of its shard; none after `until`.
     fn next(&self, row: Option<Value>, until: Timestamp) -> Option<Self> {
         let next = match row {
             Some(row) => Self { row: Some(row), ..*self },
-            None if self.shard + 1 < INDEX_SHARDS => Self { shard: self.shard + 1, row: None, ..*self },
-            None => Self { hour: self.hour + 1, shard: 0, row: None },
+            None if self.shard < INDEX_SHARDS - 1 => Self { shard: self.shard + 1, row: None, ..*self },
+            None => Self { hour: self.hour.saturating_add(1), shard: 0, row: None },
         };
         (next.at() <= until).then_some(next)
     }
@@ -194,6 +194,19 @@ fn filtered(query: QueryFluentBuilder, only: &[CorrelationId]) -> QueryFluentBui
     names.into_iter().zip(only).fold(query, |query, (name, id)| query.expression_attribute_values(name, value(id)))
 }
 
+/// A place that was kept as text: the same place, and the one after its shard's end.
+pub(crate) fn after_place(place: &str, until: Timestamp) -> Result<(String, Option<String>), Unavailable> {
+    let place: Place = parse(place)?;
+    place.row.as_ref().map(to_key).transpose()?;
+    let next = place.next(None, until);
+    Ok((text(&place)?, next.map(|next| text(&next)).transpose()?))
+}
+
+/// A place of the sweep that was kept as text: the key of the row that it goes on after.
+pub(crate) fn key_of_sweep(place: &str) -> Result<String, Unavailable> {
+    text(&from_key(to_key(&parse::<Value>(place)?)?)?)
+}
+
 pub(crate) fn index_rows(items: Vec<Item>) -> Result<Vec<IndexRow>, Unavailable> {
     let row = |item| decode::<IndexItem>(item, "an index row")?.into_row().map_err(unreadable);
     items.into_iter().map(row).collect()
@@ -221,7 +234,36 @@ fn no_place(error: impl std::fmt::Display) -> Unavailable {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// No event can hide from the audit: wherever it lies, a walk over its time comes by.
+        #[test]
+        fn every_bucket_of_the_time_is_visited_once(since in 0_u64..1 << 42, hours in 0_u64..60, at in 0.0..1.0_f64, shard in 0..INDEX_SHARDS) {
+            let until = Timestamp::from_millis(since + hours * MILLIS_AN_HOUR);
+            let since = Timestamp::from_millis(since);
+            #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss, reason = "any time in between")]
+            let at = Timestamp::from_millis(since.as_millis() + (until.millis_since(since) as f64 * at) as u64);
+            let mut visits = 0;
+            let mut place = Some(Place::first(since));
+            while let Some(here) = place {
+                visits += usize::from(bucket(here.at(), here.shard) == bucket(at, shard));
+                place = here.next(None, until);
+            }
+            prop_assert_eq!(visits, 1);
+        }
+
+        #[test]
+        fn any_place_is_left_behind_and_survives_as_text(hour in any::<u64>(), shard in any::<u64>(), until in any::<u64>()) {
+            let place = Place { hour, shard, row: None };
+            prop_assert_eq!(&parse::<Place>(&text(&place).unwrap()).unwrap(), &place);
+            if let Some(next) = place.next(None, Timestamp::from_millis(until)) {
+                prop_assert!((next.hour, next.shard) > (hour, shard) && next.at() <= Timestamp::from_millis(until));
+            }
+        }
+    }
 
     #[test]
     fn every_shard_of_every_hour_is_visited_once_and_in_order() {

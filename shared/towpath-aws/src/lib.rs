@@ -7,6 +7,7 @@ pub mod audit;
 mod clients;
 mod commit;
 pub mod config;
+pub mod decode;
 mod host;
 mod lambda;
 mod ledger;

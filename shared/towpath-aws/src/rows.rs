@@ -3,6 +3,8 @@
 
 mod cursor;
 mod order;
+#[cfg(test)]
+mod properties;
 mod registry;
 
 use serde::{Deserialize, Serialize};

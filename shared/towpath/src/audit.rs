@@ -257,3 +257,6 @@ impl Audit<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod properties;

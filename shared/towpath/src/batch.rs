@@ -200,3 +200,31 @@ impl Worker<'_> {
         self.ports.wakes.wake(self.consumer.name(), &wake).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::{btree_set, vec};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// FIFO goes on behind what failed: what is reported of a group is all of it from its first failure on.
+        #[test]
+        fn the_failed_messages_of_a_group_are_its_end_and_those_of_other_groups_are_done(
+            groups in vec(0_u8..4, 0..30), failed in btree_set(0_usize..30, 0..6),
+        ) {
+            let message = |(id, group): (usize, &u8)| {
+                Message { id: id.to_string(), group: format!("t{group}#0"), receives: 1, body: String::new() }
+            };
+            let messages: Vec<Message> = groups.iter().enumerate().map(message).collect();
+            let failed: BTreeSet<usize> = failed.into_iter().filter(|index| *index < groups.len()).collect();
+            let reported = with_later_ones(&messages, &failed);
+            for (index, group) in groups.iter().enumerate() {
+                let behind = failed.iter().any(|at| *at <= index && groups[*at] == *group);
+                prop_assert_eq!(reported.contains(&index.to_string()), behind, "message {}", index);
+            }
+            prop_assert_eq!(reported.iter().collect::<BTreeSet<_>>().len(), reported.len());
+        }
+    }
+}

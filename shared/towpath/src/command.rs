@@ -169,3 +169,22 @@ async fn kept(ports: CommandPorts<'_>, request: &Request) -> Result<Option<Reply
 fn try_again(error: Unavailable) -> CommandError {
     CommandError::TryAgain(error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// What is asked under one key a second time is the same only if both the operation and every byte are.
+        #[test]
+        fn two_requests_have_one_hash_only_if_they_are_the_same(
+            one in ("[A-Z/ ]{0,3}", "[A-Z/ ]{0,3}"), two in ("[A-Z/ ]{0,3}", "[A-Z/ ]{0,3}"),
+        ) {
+            let hash = |(operation, body): &(String, String)| request_hash(operation, body.as_bytes());
+            prop_assert_eq!(hash(&one) == hash(&two), one == two);
+            prop_assert!(hash(&one).len() == 64 && hash(&one).bytes().all(|b| b.is_ascii_hexdigit()));
+        }
+    }
+}

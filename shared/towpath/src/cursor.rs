@@ -127,7 +127,9 @@ pub fn decide(cursor: Option<&Cursor>, row: &Envelope, handled: impl Fn(&EventTy
 }
 
 #[cfg(test)]
-mod tests {
+mod properties;
+#[cfg(test)]
+pub(crate) mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
@@ -135,7 +137,7 @@ mod tests {
     use crate::envelope::tests::envelope;
     use crate::{Prior, Timestamp};
 
-    fn at(seq: u64, status: Status) -> Cursor {
+    pub(crate) fn at(seq: u64, status: Status) -> Cursor {
         let event_id = envelope(seq, &[]).event_id;
         Cursor { seq: Seq(seq), event_id: Some(event_id), status, rev: Rev(1), ..Cursor::start(Era::FIRST, 1) }
     }
@@ -181,7 +183,7 @@ mod tests {
     }
 
     /// A journal of row types `kinds`, as envelopes with the `prior` that a producer would write.
-    fn journal(kinds: &[u8]) -> Vec<Envelope> {
+    pub(crate) fn journal(kinds: &[u8]) -> Vec<Envelope> {
         let mut prior = Prior::default();
         let mut rows = Vec::new();
         for (index, kind) in kinds.iter().enumerate() {

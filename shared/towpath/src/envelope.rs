@@ -207,10 +207,19 @@ impl Envelope {
             return Err(InvalidEnvelope::Format(layout.format));
         }
         let envelope: Self = serde_json::from_str(body).map_err(shape)?;
-        if envelope.seq == Seq::ZERO || envelope.prior.latest_of(|_| true) >= envelope.seq {
-            return Err(InvalidEnvelope::Order);
-        }
+        envelope.in_order()?;
         Ok(envelope)
+    }
+
+    /// Could a consumer read it? Its type alone does not say so, and what nobody can read must not be published.
+    pub fn check(&self) -> Result<(), InvalidEnvelope> {
+        let bytes = self.to_body().len();
+        if bytes > limits::EVENT_BYTES { Err(InvalidEnvelope::Size(bytes)) } else { self.in_order() }
+    }
+
+    fn in_order(&self) -> Result<(), InvalidEnvelope> {
+        let before = self.prior.latest_of(|_| true);
+        if before < self.seq { Ok(()) } else { Err(InvalidEnvelope::Order) }
     }
 
     /// The message body.
@@ -239,6 +248,8 @@ pub(crate) fn place_of(error: &serde_json::Error) -> String {
     format!("{what} (line {}, column {})", error.line(), error.column())
 }
 
+#[cfg(test)]
+pub(crate) mod properties;
 #[cfg(test)]
 pub(crate) mod tests {
     use proptest::prelude::*;

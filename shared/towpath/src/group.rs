@@ -130,3 +130,6 @@ fn merge(first: &mut Write, last: Write) {
         (_, last) => *first = last,
     }
 }
+
+#[cfg(test)]
+mod properties;

@@ -262,6 +262,41 @@ mod tests {
             prop_assert_eq!(key.to_string().parse::<AggregateKey>().unwrap(), key);
         }
 
+        /// `a` + `b#c` must not be `a#b` + `c`.
+        #[test]
+        fn no_two_aggregates_share_a_key(
+            one in ("[ab._-]{1,3}", "[ab_]{1,3}", "[ab._-]{1,3}"), two in ("[ab._-]{1,3}", "[ab_]{1,3}", "[ab._-]{1,3}"),
+        ) {
+            let key = |(tenant, kind, id): &(String, String, String)| {
+                AggregateKey { tenant: tenant.parse().unwrap(), kind: kind.parse().unwrap(), id: id.parse().unwrap() }
+            };
+            prop_assert_eq!(key(&one).to_string() == key(&two).to_string(), one == two);
+        }
+
+        #[test]
+        fn a_name_with_one_forbidden_character_anywhere_is_refused(before in "[A-Za-z0-9._-]{0,9}", after in "[A-Za-z0-9._-]{0,9}", bad in any::<char>()) {
+            let allowed = bad.is_ascii_alphanumeric() || "._-".contains(bad);
+            let text = format!("{before}{bad}{after}");
+            prop_assert_eq!(TenantId::parse(&*text).is_ok(), allowed);
+            prop_assert_eq!(AggregateId::parse(&*text).is_ok(), allowed);
+            prop_assert_eq!(IdempotencyKey::parse(text).is_ok(), allowed);
+        }
+
+        #[test]
+        fn a_name_is_refused_from_its_first_byte_above_the_limit_on(bytes in 1_usize..300) {
+            let text = "x".repeat(bytes);
+            prop_assert_eq!(TenantId::parse(&*text).is_ok(), bytes <= TenantId::MAX_BYTES);
+            prop_assert_eq!(AggregateId::parse(&*text).is_ok(), bytes <= AggregateId::MAX_BYTES);
+            prop_assert_eq!(ConsumerName::parse(&*text).is_ok(), bytes <= ConsumerName::MAX_BYTES);
+        }
+
+        #[test]
+        fn an_event_type_is_two_parts_and_belongs_to_one_aggregate_type(a in "[a-z0-9_.]{0,5}", b in "[a-z0-9_.]{0,5}") {
+            let snake = |text: &str| !text.is_empty() && !text.contains('.');
+            let text = format!("{a}.{b}");
+            prop_assert_eq!(EventType::parse(&*text).is_ok(), text.split('.').count() == 2 && text.split('.').all(snake));
+        }
+
         #[test]
         fn any_text_is_parsed_or_refused_without_panic(text in "\\PC{0,200}") {
             let _ = text.parse::<AggregateKey>();

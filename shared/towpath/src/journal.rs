@@ -51,3 +51,6 @@ impl<'a> Walk<'a> {
         Ok(wanted.then_some(envelope))
     }
 }
+
+#[cfg(test)]
+mod properties;

@@ -203,6 +203,8 @@ fn backoff(tried: u32, random: u128) -> Duration {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests {
     use std::cell::RefCell;
 
@@ -260,7 +262,7 @@ mod tests {
         }
     }
 
-    fn row(tenant: usize, aggregate: usize, seq: u64, visibility: Visibility) -> JournalRow {
+    pub(super) fn row(tenant: usize, aggregate: usize, seq: u64, visibility: Visibility) -> JournalRow {
         let number = ((tenant * 1_000 + aggregate) as u128) << 16 | u128::from(seq);
         let envelope = Envelope {
             tenant_id: format!("t{tenant}").parse().unwrap(),

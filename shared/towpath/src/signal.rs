@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::envelope::place_of;
 use crate::{AggregateKey, ConsumerName, EventId, EventType, InvalidId, Producer, Rev, Seq, Timestamp};
 
 /// "Advance this aggregate to the end of its journal."
@@ -73,9 +74,9 @@ impl Wake {
         serde_json::to_string(self).expect("a wake has string keys only")
     }
 
-    /// From a message's body.
-    pub fn parse(body: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(body)
+    /// From a message's body; or where that goes wrong, without a word of the body.
+    pub fn parse(body: &str) -> Result<Self, String> {
+        serde_json::from_str(body).map_err(|error| place_of(&error))
     }
 }
 
@@ -172,6 +173,8 @@ mod as_text {
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests {
     use super::*;

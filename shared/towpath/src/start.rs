@@ -58,3 +58,23 @@ impl From<Start> for String {
         start.to_string()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// So it is one place in each aggregate, whose times never decrease.
+        #[test]
+        fn a_start_divides_all_times_once_and_survives_as_text(start in 0_u64..10_000, mut times in proptest::collection::vec(0_u64..10_000, 0..20)) {
+            let start = Start::At(Timestamp::from_millis(start));
+            times.sort_unstable();
+            let counted: Vec<bool> = times.iter().map(|at| start.includes(Timestamp::from_millis(*at))).collect();
+            prop_assert!(counted.is_sorted());
+            prop_assert_eq!(start.to_string().parse::<Start>(), Ok(start));
+            prop_assert!(times.iter().all(|at| Start::Beginning.includes(Timestamp::from_millis(*at))));
+        }
+    }
+}

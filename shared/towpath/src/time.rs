@@ -79,7 +79,7 @@ impl FromStr for Timestamp {
 
     fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
         let at = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| InvalidTimestamp)?;
-        let millis = u64::try_from(at.unix_timestamp_nanos() / 1_000_000).map_err(|_| InvalidTimestamp)?;
+        let millis = u64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000)).map_err(|_| InvalidTimestamp)?;
         if millis > Self::MAX.0 { Err(InvalidTimestamp) } else { Ok(Self(millis)) }
     }
 }
@@ -114,6 +114,41 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn times_as_text_are_in_the_order_of_time(one in 0..=Timestamp::MAX.0, two in 0..=Timestamp::MAX.0) {
+            let (one, two) = (Timestamp::from_millis(one), Timestamp::from_millis(two));
+            prop_assert_eq!(one.cmp(&two), one.to_string().cmp(&two.to_string()));
+            prop_assert_eq!(one.hour() == two.hour(), one.0 / 3_600_000 == two.0 / 3_600_000);
+        }
+
+        #[test]
+        fn later_and_earlier_again_is_the_same_time_within_the_years_that_can_be_written(
+            millis in 0..=Timestamp::MAX.0, by in any::<u64>(),
+        ) {
+            let (at, time) = (Timestamp::from_millis(millis), std::time::Duration::from_millis(by));
+            let later = at.plus(time);
+            prop_assert_eq!(later.millis_since(at), by.min(Timestamp::MAX.0 - millis));
+            prop_assert!(later < Timestamp::MAX || later == Timestamp::MAX && at.minus(time) <= at);
+            if later < Timestamp::MAX {
+                prop_assert_eq!(later.minus(time), at);
+            }
+        }
+
+        /// However small a part of a second is written, and wherever on earth.
+        #[test]
+        fn a_time_before_1970_is_refused_and_one_after_it_is_cut_to_its_millisecond(
+            nanos in prop_oneof![1_u32..1_000_000_000, 999_000_001_u32..1_000_000_000], hours in -23_i32..=23,
+        ) {
+            let zone = format!("{}{:02}:00", if hours < 0 { '-' } else { '+' }, hours.abs());
+            let local = |day_hour: i32| format!("{:02}", (day_hour + hours).rem_euclid(24));
+            let day = |at: i32| if at + hours < 0 { "1969-12-31" } else { "1970-01-01" };
+            let before_day = if hours >= 1 { "1970-01-01" } else { "1969-12-31" };
+            let before = format!("{before_day}T{}:59:59.{nanos:09}{zone}", local(23));
+            prop_assert_eq!(before.parse::<Timestamp>(), Err(InvalidTimestamp), "{}", before);
+            let after = format!("{}T{}:00:00.{nanos:09}{zone}", day(0), local(0));
+            prop_assert_eq!(after.parse::<Timestamp>(), Ok(Timestamp(u64::from(nanos) / 1_000_000)), "{}", after);
+        }
+
         #[test]
         fn a_time_round_trips(millis in 0..=Timestamp::MAX.0) {
             let at = Timestamp::from_millis(millis);

@@ -123,7 +123,34 @@ pub(crate) fn cut(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_wait_is_a_step_of_the_ladder_and_never_shorter_than_the_one_before(attempt in any::<u32>()) {
+            prop_assert!(LADDER.contains(&backoff(attempt)));
+            prop_assert!(backoff(attempt) <= backoff(attempt.saturating_add(1)));
+        }
+
+        #[test]
+        fn what_is_kept_of_an_error_is_its_beginning_in_whole_characters(text in ".{0,1500}") {
+            let kept = cut(&text);
+            prop_assert!(text.starts_with(&kept) && kept.len() <= MESSAGE_BYTES);
+            prop_assert!(kept.len() + 4 > MESSAGE_BYTES || kept == text, "more would have fit");
+        }
+
+        /// An event is parked by its age, so however often it fails within a day, its last wait is not the day.
+        #[test]
+        fn a_failing_event_is_tried_many_times_before_it_is_parked(first in 0_u32..5) {
+            let waits = (first..).map(backoff).scan(Duration::ZERO, |sum, wait| {
+                *sum += wait;
+                (*sum < PARK_AFTER).then_some(())
+            });
+            prop_assert!((90..110).contains(&waits.count()));
+        }
+    }
 
     #[test]
     fn the_ladder_is_climbed_and_its_end_repeats() {

@@ -175,6 +175,11 @@ fn deliveries(payload: serde_json::Value) -> Result<Vec<Delivery>, String> {
     event.records.into_iter().map(delivery).collect()
 }
 
+/// Only the messages of an SQS event.
+pub(crate) fn read_messages(payload: serde_json::Value) -> Result<Vec<Message>, String> {
+    Ok(deliveries(payload)?.into_iter().map(|delivery| delivery.message).collect())
+}
+
 fn delivery(record: SqsMessage) -> Result<Delivery, String> {
     let id = record.message_id.filter(|id| !id.is_empty()).ok_or("an SQS record has no messageId")?;
     let group = record.attributes.get("MessageGroupId").cloned().unwrap_or_default();

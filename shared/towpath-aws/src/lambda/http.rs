@@ -7,6 +7,7 @@ use base64::Engine;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
 use towpath::command::{CommandError, CommandPorts, Reply, Request, Verdict, execute, request_hash};
 use towpath::ports::{Consistency, CursorHome, CursorKey, Host, Store, Unavailable};
 use towpath::{
@@ -145,8 +146,8 @@ impl HttpRequest {
         }
         let mut json = serde_json::Deserializer::from_str(text);
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-            let (path, message) = (error.path().to_string(), error.inner().to_string());
-            bad(format!("the body at {}: {}", known_part(&path, &message), without_values(&message)))
+            let message = error.inner().to_string();
+            bad(format!("the body at {}: {}", place_in_body(&error), without_values(&message)))
         })?;
         json.end().map_err(|_| bad("the body has more after its JSON value"))?;
         Ok(value)
@@ -167,12 +168,23 @@ pub fn bad(message: impl std::fmt::Display) -> HttpError {
     HttpError::new(400, "bad_request", message)
 }
 
-/// The path without the name of a field that is not ours.
-fn known_part<'a>(path: &'a str, message: &str) -> &'a str {
-    if !message.starts_with("unknown field") {
-        return path;
+/// Where a body goes wrong, without names that are not ours: an unknown field is named by what it lies in, and what is not
+/// even JSON by its line, as any field on the way there may be unknown.
+fn place_in_body(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
+    let inner = error.inner();
+    if !inner.is_data() {
+        return format!("line {}, column {}", inner.line(), inner.column());
     }
-    path.rsplit_once('.').map_or(".", |(parent, _)| parent)
+    let mut path: Vec<&Segment> = error.path().iter().collect();
+    if inner.to_string().starts_with("unknown field") {
+        path.pop();
+    }
+    let mut place = String::new();
+    for step in path {
+        let dot = if place.is_empty() || matches!(step, Segment::Seq { .. }) { "" } else { "." };
+        place = format!("{place}{dot}{step}");
+    }
+    if place.is_empty() { ".".to_owned() } else { place }
 }
 
 /// A decoder's message without what the caller sent: names of unknown fields and values of the wrong type.
@@ -284,6 +296,12 @@ pub fn run_api(
         .await
         .map_err(|error| -> Problem { error })
     })
+}
+
+/// A request out of the event that `run_api` gets; `None` if it is no such event.
+pub(crate) fn read_request(event: serde_json::Value, fresh: EventId) -> Option<Result<HttpRequest, HttpError>> {
+    let event: ApiGatewayV2httpRequest = serde_json::from_value(event).ok()?;
+    Some(HttpRequest::new(event, fresh))
 }
 
 fn response(reply: Reply) -> ApiGatewayV2httpResponse {

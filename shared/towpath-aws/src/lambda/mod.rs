@@ -9,9 +9,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 pub use auditor::run_auditor;
+pub(crate) use consumer::read_messages;
 pub use consumer::run_consumer;
+pub(crate) use http::read_request;
 use lambda_runtime::{Context, Diagnostic};
 pub use relay::run_relay;
+pub(crate) use relay::{Record, read};
 use towpath::Producer;
 
 use crate::LambdaHost;

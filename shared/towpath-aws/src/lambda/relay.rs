@@ -47,7 +47,7 @@ struct Function {
 
 /// What a stream record is to the relay.
 #[derive(Debug)]
-enum Record {
+pub(crate) enum Record {
     Row(Box<JournalRow>),
     /// Not an insert: removed by TTL, or touched by hand.
     Ignored,
@@ -107,7 +107,7 @@ fn failed_item(number: String) -> DynamoDbBatchItemFailure {
     failure
 }
 
-fn read(record: &Value) -> Result<Record, String> {
+pub(crate) fn read(record: &Value) -> Result<Record, String> {
     if record.get("eventName").and_then(Value::as_str) != Some("INSERT") {
         return Ok(Record::Ignored);
     }
@@ -120,7 +120,8 @@ fn read(record: &Value) -> Result<Record, String> {
         .and_then(|record| {
             serde_dynamo::from_item::<_, OutboxItem>(record.change.new_image).map_err(|error| error.to_string())
         })
-        .and_then(|item| item.into_row().map_err(|error| error.to_string()));
+        .and_then(|item| item.into_row().map_err(|error| error.to_string()))
+        .and_then(|row| row.envelope.check().map_err(|error| error.to_string()).map(|()| row));
     Ok(match decoded {
         Ok(row) => Record::Row(Box::new(row)),
         Err(why) => Record::Unreadable(why),
@@ -129,9 +130,21 @@ fn read(record: &Value) -> Result<Record, String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
+
+    proptest! {
+        #[test]
+        fn the_stream_starts_again_from_the_lowest_number_however_long_the_numbers_are(
+            numbers in proptest::collection::vec(prop_oneof![any::<u128>(), 0_u128..2_000], 0..20),
+        ) {
+            let answer = start_again_from(numbers.iter().map(ToString::to_string).collect());
+            let lowest = answer.batch_item_failures.iter().map(|item| item.item_identifier.clone().unwrap());
+            prop_assert_eq!(lowest.collect::<Vec<_>>(), numbers.iter().min().map(ToString::to_string).into_iter().collect::<Vec<_>>());
+        }
+    }
 
     fn record(image: &Value) -> Value {
         json!({
@@ -172,6 +185,10 @@ mod tests {
             ("aggregate", json!({"S": "acme#order"})),
             ("format", json!({"N": "7"})),
             ("kind", json!({"B": "AAAA"})),
+            // These can be read here, but not by any consumer.
+            ("seq", json!({"N": "0"})),
+            ("prior", json!({"M": {"order.placed": {"N": "1"}}})),
+            ("data", json!({"S": format!("\"{}\"", "x".repeat(250_000))})),
         ] {
             let mut image = image();
             image[attribute] = value;

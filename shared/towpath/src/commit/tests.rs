@@ -216,6 +216,49 @@ proptest! {
     }
 
     #[test]
+    fn time_never_decreases_within_an_aggregate_whatever_the_clock_says(head in 0_u64..9_000, now in 0_u64..9_000, count in 1_usize..5) {
+        let cause = Cause { now: Timestamp::from_millis(now), ..cause() };
+        let tx = (0..count).fold(Tx::new().replace(stock(1)), |tx, _| tx.record(reserved()));
+        let writes = plan(tx, &tea_at(3, head), &cause, || 1).unwrap();
+        let mut last = Timestamp::from_millis(head);
+        for write in &writes {
+            if let Write::Append(row) = write {
+                prop_assert!(row.envelope.occurred_at >= last && row.envelope.occurred_at >= cause.now);
+                prop_assert_eq!(row.envelope.event_id.at(), row.envelope.occurred_at, "the time index would miss it");
+                last = row.envelope.occurred_at;
+            }
+        }
+    }
+
+    /// No write skew: each entity that was read is written under the version that was read, or checked for it.
+    #[test]
+    fn everything_that_was_read_is_a_condition_of_the_commit_once(versions in proptest::collection::vec(0_u64..5, 0..20), writes in any::<bool>()) {
+        let mut reads = if writes { tea_at(4, 0) } else { Reads::new() };
+        for (index, version) in versions.iter().enumerate() {
+            let head = (*version > 0).then(|| Head {
+                seq: Seq(*version), prior: Prior::default(), era: Era::FIRST, occurred_at: Timestamp::default(),
+            });
+            reads.insert(format!("acme#stock#s-{index}").parse().unwrap(), head);
+        }
+        let tx = if writes { Tx::new().replace(stock(3)).record(reserved()) } else { Tx::new() };
+        let conditions: Vec<(AggregateKey, Option<Seq>)> = planned(tx, &reads).unwrap().into_iter().filter_map(|write| match write {
+            Write::CheckEntity { key, expect } | Write::Entity { key, expect, .. } => Some((key, expect)),
+            _ => None,
+        }).collect();
+        let wanted: BTreeMap<AggregateKey, Option<Seq>> =
+            reads.iter().map(|(key, head)| (key.clone(), head.as_ref().map(|head| head.seq))).collect();
+        prop_assert_eq!(conditions.len(), wanted.len());
+        prop_assert_eq!(conditions.into_iter().collect::<BTreeMap<_, _>>(), wanted);
+    }
+
+    #[test]
+    fn a_plan_is_refused_if_and_only_if_it_names_a_row_twice(lines in proptest::collection::vec((0_u32..12, any::<bool>()), 0..12)) {
+        let tx = lines.iter().fold(Tx::new(), |tx, (line, put)| if *put { tx.put(Line(*line)) } else { tx.remove(&Line(*line)) });
+        let rows: BTreeSet<u32> = lines.iter().map(|(line, _)| *line).collect();
+        prop_assert_eq!(planned(tx, &Reads::new()).is_ok(), rows.len() == lines.len());
+    }
+
+    #[test]
     fn a_commit_that_is_accepted_is_within_every_limit(sizes in proptest::collection::vec(0_usize..420_000, 1..30)) {
         let writes = sizes.iter().enumerate().map(|(sort, bytes)| Write::Put {
             tenant: cause().tenant,

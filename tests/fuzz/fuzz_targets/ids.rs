@@ -1,0 +1,4 @@
+//! Names, numbers and times.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::wire::ids(data));
