@@ -1,10 +1,17 @@
-//! Processor time of the deployed functions: what they cost, however busy the machine is with other things.
+//! Processor time of the deployed relay and consumers: what they cost, however busy the machine is with other things.
 //! Must not know: what the functions do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+
+/// The auditor works by the minute, and not by the event.
+fn is_auditor(environment: &HashMap<OsString, OsString>) -> bool {
+    let name = environment.get(OsStr::new("AWS_LAMBDA_FUNCTION_NAME"));
+    name.is_some_and(|name| name.to_string_lossy().contains("Auditor"))
+}
 
 /// Every process whose program lies in one folder.
 pub(crate) struct Functions {
@@ -26,6 +33,7 @@ impl Functions {
             // One that ends while it is looked at is none any more.
             let Ok(process) = process else { continue };
             if process.exe().is_ok_and(|program| program.starts_with(&self.folder))
+                && process.environ().is_ok_and(|environment| !is_auditor(&environment))
                 && let Ok(stat) = process.stat()
             {
                 self.ticks.insert((stat.pid, stat.starttime), stat.utime + stat.stime);

@@ -53,7 +53,7 @@ pub(crate) async fn deployed(stack: &Stack, stack_file: &Path) -> Result<Row> {
         crate::say(&format!("… {events} events after {:.0} s", begun.elapsed().as_secs_f64()));
         counter.take();
     }
-    Ok(row("processor time of the deployed functions against events", &points))
+    Ok(row("processor time of the deployed relay and consumers against events", &points))
 }
 
 /// Nothing is in stock, so inventory records another event for each: it is rejected.
