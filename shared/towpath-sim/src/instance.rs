@@ -107,7 +107,8 @@ impl Store for Instance {
         keys: &'a [CursorKey],
         consistency: Consistency,
     ) -> Answer<'a, Vec<Option<Position>>> {
-        let (keys, named) = (keys.to_vec(), keys.to_vec());
+        let keys: Rc<[CursorKey]> = keys.into();
+        let named = Rc::clone(&keys);
         let say = move || {
             let names: Vec<String> = named.iter().map(|key| key.aggregate.to_string()).collect();
             format!("{consistency:?} {}", names.join(", "))
@@ -161,10 +162,11 @@ impl Store for Instance {
     }
 
     fn commit<'a>(&'a self, commit: &'a Commit) -> Answer<'a, (), CommitError> {
-        let (writes, named, author) = (commit.writes().to_vec(), commit.clone(), self.author);
+        let (commit, author) = (Rc::new(commit.clone()), self.author);
+        let named = Rc::clone(&commit);
         let say = move || crate::say::commit(named.writes());
         let call = Call { name: "commit", part: Part::Store, say };
-        self.call(call, move |cloud| cloud.commit(author, &writes), CommitError::Unavailable)
+        self.call(call, move |cloud| cloud.commit(author, commit.writes()), CommitError::Unavailable)
     }
 }
 

@@ -3,6 +3,7 @@
 //! Must not know: the domain.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -10,7 +11,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use towpath::TenantId;
 use towpath::audit::{AuditOptions, tick};
+
 use towpath::planted::is_on;
 
 use crate::cloud::{Broken, Cloud};
@@ -61,6 +64,10 @@ pub struct Run {
     pub seen: Seen,
     /// Rows in the journal at the end.
     pub events: usize,
+    /// Tenants that have one.
+    pub tenants: usize,
+    /// Consumers that ran.
+    pub consumers: usize,
     /// Which promise was broken, how, and what led to it.
     pub broken: Option<String>,
 }
@@ -96,7 +103,10 @@ fn run(
     let mut cloud = cloud.borrow_mut();
     cloud.stop();
     let broken = cloud.broken.take().map(|broken| explain(&cloud, &broken, &drawn));
-    Run { hash: cloud.trace.hash(), seen: cloud.seen.clone(), events: cloud.db.tables.outbox.len(), broken }
+    let rows = &cloud.db.tables.outbox;
+    let tenants: BTreeSet<&TenantId> = rows.keys().map(|(aggregate, _)| &aggregate.tenant).collect();
+    let (events, tenants, consumers) = (rows.len(), tenants.len(), cloud.consumers.len());
+    Run { hash: cloud.trace.hash(), seen: cloud.seen.clone(), events, tenants, consumers, broken }
 }
 
 /// What is known to happen from the beginning.

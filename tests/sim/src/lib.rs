@@ -7,3 +7,9 @@ pub mod diary;
 pub mod plan;
 pub mod rest;
 pub mod shop;
+
+/// The number in an environment variable, if there is one.
+pub fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} must be a number, not {text:?}")))
+}
