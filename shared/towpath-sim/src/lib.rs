@@ -13,6 +13,7 @@
 mod cloud;
 mod dice;
 mod example;
+mod hints;
 mod instance;
 mod lambda;
 mod mishap;
@@ -43,6 +44,6 @@ pub use prove::{Proof, prove};
 pub use seeds::{Failing, Seeds};
 pub use seen::{Seen, Sight};
 pub use simulate::{ON_PURPOSE, Run, die, hang, in_calm, quietly, simulate};
-pub use sweep::{Swept, crash_sweep};
+pub use sweep::{Swept, crash_sweep, pair_sweep};
 pub use tables::Tables;
 pub use world::{Fault, World};

@@ -8,9 +8,11 @@
     reason = "a test says what it does, and stops at what cannot be"
 )]
 
+pub mod begin;
 pub mod diary;
 pub mod plan;
 pub mod rest;
+pub mod scenarios;
 pub mod shop;
 #[cfg(feature = "planted")]
 pub mod traps;
