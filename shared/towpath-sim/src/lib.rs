@@ -39,7 +39,7 @@ mod world;
 pub use dice::{Clock, Dice};
 pub use instance::Instance;
 pub use mishap::{Mishap, Part};
-pub use plan::{Applied, Ask, AtRest, Command, Plan, Subject};
+pub use plan::{Applied, Ask, AtRest, Command, Older, Plan, Subject};
 pub use prove::{Proof, prove};
 pub use seeds::{Failing, Seeds};
 pub use seen::{Seen, Sight};

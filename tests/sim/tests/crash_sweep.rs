@@ -36,7 +36,7 @@ fn p0_p1_p2_p3_p7_p9_two_calls_may_break_in_each_way() {
     show(&all);
     let runs: usize = all.iter().map(|(_, swept)| swept.runs).sum();
     println!("{runs} pairs");
-    assert!(all.len() >= 12 && runs as u64 * 2 >= pairs, "{runs} pairs of {} scenarios", all.len());
+    assert!(all.len() >= 12 && runs as u64 >= (pairs / 2).min(200_000), "{runs} pairs of {} scenarios", all.len());
 }
 
 fn show(all: &[(&str, Swept)]) {

@@ -10,7 +10,7 @@ use sim::plan::plan;
 use towpath_sim::{Seeds, quietly, simulate};
 
 /// From this many on, everything must be reached at least once.
-const ENOUGH: u64 = 2_000;
+const ENOUGH: u64 = 20_000;
 const SEEDS: u64 = 20_000;
 
 #[test]
