@@ -54,7 +54,7 @@ endif
 test: build lint ## lint, then every test
 	$(PYTHON) -m unittest discover --start-directory tests/local
 	$(LOCAL) cargo test --release --workspace
-	$(LOCAL) cargo test --release --workspace --features $(PLANTED) --test crash_sweep --test planted
+	$(LOCAL) cargo test --release --workspace --features $(PLANTED) --test crash_sweep --test planted --test prove
 	$(LOCAL) $(PYTHON) tests/local/planted.py --features $(PLANTED)
 	@$(MAKE) --no-print-directory adopt
 

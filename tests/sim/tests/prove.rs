@@ -47,3 +47,12 @@ fn a_consumer_that_writes_another_row_with_each_attempt_is_found() {
     .seeds(20)
     .check();
 }
+
+/// It says which promise is broken, and how to see it again.
+#[cfg(feature = "planted")]
+#[test]
+#[should_panic = "repeat it: TOWPATH_SEED="]
+fn a_failure_ends_with_the_command_that_repeats_it() {
+    towpath::planted::switch_on("cursor-rule-removed");
+    prove(crm_timeline::consumer).event(placed).event(cancelled).seeds(100).check();
+}
