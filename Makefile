@@ -38,7 +38,7 @@ export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run test build crates venvs up down status deploy dev lint tidy drill chaos numbers new fuzz seeds adopt
+.PHONY: help run test proof soak traps build crates venvs up down status deploy dev lint tidy drill chaos numbers new fuzz seeds adopt
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,10 +56,20 @@ endif
 test: build lint ## lint, then every test
 	$(PYTHON) -m unittest discover --start-directory tests/local
 	$(LOCAL) cargo test --release --workspace
-	$(LOCAL) cargo test --release --workspace --features $(PLANTED) --test crash_sweep --test planted --test corpus
+	$(LOCAL) cargo test --release --workspace --features $(PLANTED) \
+		--test crash_sweep --test planted --test prove --test corpus
 	$(LOCAL) $(PYTHON) tests/local/planted.py --features $(PLANTED)
 	@$(MAKE) --no-print-directory chaos
 	@$(MAKE) --no-print-directory adopt
+
+proof: crates ## what is asked of the simulator, and what it reaches (SEED=17 tells one run)
+	@target/$(HOST)/release/proof $(if $(SEED),seed $(SEED))
+
+soak: crates ## the same for an hour: ten times the seeds, ten times the pairs of faults
+	@TOWPATH_SEEDS=200000 TOWPATH_PAIRS=2000000 target/$(HOST)/release/proof
+
+traps: ## every known bug put back into the core: which promise finds it, after how many seeds (TOWPATH_PLANTED=21 some)
+	@$(LOCAL) cargo test --release --workspace --features $(PLANTED) --test planted -- --nocapture
 
 build: ## the functions and the CLI for this machine
 	@$(MAKE) --no-print-directory -j3 crates venvs

@@ -71,6 +71,13 @@ impl Instance {
         }
     }
 
+    /// Some operators give the same order again, a while later.
+    pub(crate) fn impatience(&self) -> Option<Duration> {
+        let cloud = &mut *self.cloud.borrow_mut();
+        let again = !cloud.odds.is_calm() && cloud.dice.chance(2_500);
+        again.then(|| Duration::from_millis(cloud.dice.between(10, 90_000)))
+    }
+
     pub(crate) fn audit_ports(&self) -> AuditPorts<'_> {
         AuditPorts { ledger: self, store: self, wakes: self, host: self }
     }
@@ -107,7 +114,8 @@ impl Store for Instance {
         keys: &'a [CursorKey],
         consistency: Consistency,
     ) -> Answer<'a, Vec<Option<Position>>> {
-        let (keys, named) = (keys.to_vec(), keys.to_vec());
+        let keys: Rc<[CursorKey]> = keys.into();
+        let named = Rc::clone(&keys);
         let say = move || {
             let names: Vec<String> = named.iter().map(|key| key.aggregate.to_string()).collect();
             format!("{consistency:?} {}", names.join(", "))
@@ -161,10 +169,11 @@ impl Store for Instance {
     }
 
     fn commit<'a>(&'a self, commit: &'a Commit) -> Answer<'a, (), CommitError> {
-        let (writes, named, author) = (commit.writes().to_vec(), commit.clone(), self.author);
+        let (commit, author) = (Rc::new(commit.clone()), self.author);
+        let named = Rc::clone(&commit);
         let say = move || crate::say::commit(named.writes());
         let call = Call { name: "commit", part: Part::Store, say };
-        self.call(call, move |cloud| cloud.commit(author, &writes), CommitError::Unavailable)
+        self.call(call, move |cloud| cloud.commit(author, commit.writes()), CommitError::Unavailable)
     }
 }
 
@@ -214,11 +223,11 @@ impl DeadLetters for Instance {
 
 impl Wakes for Instance {
     fn wake<'a>(&'a self, to: &'a ConsumerName, wake: &'a Wake) -> Answer<'a, ()> {
-        let (to, wake, named) = (to.clone(), wake.clone(), wake.clone());
+        let (by, to, wake, named) = (self.id, to.clone(), wake.clone(), wake.clone());
         let consumer = to.clone();
         let call =
             Call { name: "wake", part: Part::Wakes, say: move || format!("{consumer}: {}", crate::say::wake(&named)) };
-        self.call(call, move |cloud| cloud.send_wake(&to, &wake), |error| error)
+        self.call(call, move |cloud| cloud.send_wake(by, &to, &wake), |error| error)
     }
 
     fn backlog<'a>(&'a self, consumer: &'a ConsumerName) -> Answer<'a, u64> {

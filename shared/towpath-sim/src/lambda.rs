@@ -11,7 +11,7 @@ use towpath::batch::{BatchReport, Message, handle_batch};
 use towpath::ports::Unavailable;
 use towpath::relay::RelayReport;
 use towpath::wake::{Outcome, WakeReport, handle_wake};
-use towpath::{AggregateKey, EventId, Failed, Seq};
+use towpath::{AggregateKey, Consumer, EventId, Failed, Seq};
 
 use crate::cloud::Cloud;
 use crate::dice::{Millis, millis};
@@ -67,6 +67,13 @@ pub(crate) enum Done {
     Audit(Result<AuditReport, Unavailable>),
     Client { answered: bool },
     Operator,
+}
+
+impl Subject {
+    /// The code of one invocation.
+    fn running(&self, older: bool) -> &Consumer {
+        self.older.as_ref().filter(|_| older).map_or(&self.consumer, |older| &older.consumer)
+    }
 }
 
 impl Deployed {
@@ -148,9 +155,9 @@ impl Cloud {
         self.sight_batch(consumer, &batch);
         let messages: Vec<Message> = batch.iter().map(as_message).collect();
         let subject = Rc::clone(&self.consumers[consumer].subject);
-        let timeout = self.settings.function_timeout;
+        let (timeout, older) = (self.settings.function_timeout, self.is_older(&subject));
         self.start(Role::Batch { consumer, messages: batch }, timeout, move |instance| {
-            async move { Done::Batch(handle_batch(&subject.consumer, instance.consumer_ports(), &messages).await) }
+            async move { Done::Batch(handle_batch(subject.running(older), instance.consumer_ports(), &messages).await) }
                 .boxed_local()
         });
         true
@@ -170,15 +177,35 @@ impl Cloud {
         }
         self.sight_wake(consumer, &message.wake);
         let subject = Rc::clone(&self.consumers[consumer].subject);
-        let timeout = self.settings.function_timeout;
+        let (timeout, older) = (self.settings.function_timeout, self.is_older(&subject));
         self.start(Role::Wake { consumer, message: message.clone() }, timeout, move |instance| {
             async move {
                 let ports = instance.consumer_ports();
-                Done::Wake(handle_wake(&subject.consumer, ports, &message.wake, message.receives).await)
+                Done::Wake(handle_wake(subject.running(older), ports, &message.wake, message.receives).await)
             }
             .boxed_local()
         });
         true
+    }
+
+    /// Is this invocation one of the code that is being replaced?
+    fn is_older(&mut self, subject: &Subject) -> bool {
+        let replaced = subject.older.as_ref().is_some_and(|older| self.now() < millis(older.until));
+        let older = replaced && self.dice.chance(5_000);
+        if older {
+            self.seen.count(Sight::Happened("older code ran"));
+        }
+        older
+    }
+
+    fn sight_failures(&mut self, failures: &[Failed]) {
+        for failed in failures {
+            match failed.failure.reason().class.as_str() {
+                "older generation" => self.seen.count(Sight::Happened("older code stood aside")),
+                "unknown event type" => self.seen.count(Sight::Happened("older code met a new type")),
+                _ => {}
+            }
+        }
     }
 
     /// A process is through.
@@ -213,6 +240,7 @@ impl Cloud {
 
     /// What is not reported is deleted, run or not; an id that is not in the batch fails all of it (19).
     fn batch_done(&mut self, consumer: usize, messages: &[Queued], report: &BatchReport) {
+        self.sight_failures(&report.counts.failures);
         let ids: BTreeSet<String> = messages.iter().map(|message| message.id.to_string()).collect();
         let failed: BTreeSet<String> = report.failed.iter().cloned().collect();
         if !failed.is_subset(&ids) {
@@ -235,6 +263,7 @@ impl Cloud {
     }
 
     fn wake_done(&mut self, consumer: usize, message: &Waiting, report: &WakeReport) {
+        self.sight_failures(&report.counts.failures);
         let unreachable = |failed: &Failed| failed.failure.reason().class.ends_with("Unavailable");
         if report.counts.failures.iter().any(unreachable) {
             self.watch.ended(consumer, &message.wake.aggregate);

@@ -5,17 +5,23 @@
 //! [`crash_sweep`] runs a scenario once without faults, counts its calls, and then runs it again for each call and each
 //! [`Fault`], each time followed by what the transport does: deliver again.
 //!
+//! [`prove`] is where to begin: a few lines of a test that prove one consumer.
+//!
 //! [`simulate`] runs a [`Plan`] as one seed decides: every process, queue and table in virtual time, every call at a moment
 //! of its own, [`Mishap`]s at rates of the seed's choice; then calm, then checks of Towpath's promises.
 
 mod cloud;
 mod dice;
+mod example;
+mod hints;
 mod instance;
 mod lambda;
 mod mishap;
 mod model;
 mod people;
 mod plan;
+mod prove;
+mod rebuilt;
 mod rest;
 mod say;
 mod seeds;
@@ -26,16 +32,18 @@ mod sweep;
 mod tables;
 mod trace;
 mod transport;
+mod upset;
 mod watch;
 mod world;
 
 pub use dice::{Clock, Dice};
 pub use instance::Instance;
 pub use mishap::{Mishap, Part};
-pub use plan::{Applied, Ask, AtRest, Command, Plan, Subject};
+pub use plan::{Applied, Ask, AtRest, Command, Older, Plan, Subject};
+pub use prove::{Proof, prove};
 pub use seeds::{Failing, Seeds};
 pub use seen::{Seen, Sight};
 pub use simulate::{ON_PURPOSE, Run, die, hang, in_calm, quietly, simulate};
-pub use sweep::{Swept, crash_sweep};
+pub use sweep::{Swept, crash_sweep, pair_sweep};
 pub use tables::Tables;
 pub use world::{Fault, World};

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use futures_util::FutureExt;
-use towpath::ports::{Consistency, CursorKey, Store, Wakes};
+use towpath::ports::{Consistency, CursorKey, Host, Store, Wakes};
 use towpath::{Instruction, Rev, Status, Verb, Wake};
 
 use crate::Instance;
@@ -104,10 +104,15 @@ impl Cloud {
     fn use_command_line(&mut self, consumer: usize) {
         let of = Rc::clone(&self.consumers[consumer].subject);
         let home = of.consumer.home();
-        let parked =
-            self.db.tables.home(home).iter().filter(|(key, position)| {
-                key.consumer == *of.consumer.name() && position.cursor.status == Status::Parked
-            });
+        // Some look at rows that are not parked, too: an order about those is no more than a wake.
+        let all = !self.odds.is_calm() && self.dice.chance(5_000);
+        let stuck = |status| status == Status::Parked || all && status == Status::Retrying;
+        let parked = self
+            .db
+            .tables
+            .home(home)
+            .iter()
+            .filter(|(key, position)| key.consumer == *of.consumer.name() && stuck(position.cursor.status));
         let parked: Vec<CursorKey> = parked.map(|(key, _)| key.clone()).collect();
         let orders: Vec<(CursorKey, bool)> =
             parked.into_iter().map(|key| (key, self.settings.skips && self.dice.chance(2_000))).collect();
@@ -126,14 +131,18 @@ impl Cloud {
     }
 }
 
-/// Reads the parked row and sends one wake with its rev. What does not work is left to the next sitting.
+/// Reads the row and sends one wake with its rev. What does not work is left to the next sitting.
 async fn order(instance: &Instance, of: &crate::Subject, key: &CursorKey, skip: bool) {
     let keys = std::slice::from_ref(key);
     let found = instance.positions(of.consumer.home(), keys, Consistency::Strong).await;
     let cursor = found.ok().and_then(|found| found.into_iter().next().flatten()).map(|position| position.cursor);
-    let Some(cursor) = cursor.filter(|cursor| cursor.status == Status::Parked) else { return };
+    let Some(cursor) = cursor.filter(|cursor| cursor.status != Status::Ready) else { return };
     let wake = Wake { aggregate: key.aggregate.clone(), verb: verb(cursor.rev, skip) };
     let _sent_or_left = instance.wake(&key.consumer, &wake).await;
+    if let Some(wait) = instance.impatience() {
+        instance.sleep(wait).await;
+        let _sent_or_left = instance.wake(&key.consumer, &wake).await;
+    }
 }
 
 fn verb(rev: Rev, skip: bool) -> Verb {

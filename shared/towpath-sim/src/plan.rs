@@ -39,6 +39,16 @@ pub struct Subject {
     /// Whether handling this event fails until the repair. Only such an event may be parked, and only its aggregate may
     /// wait for it.
     pub is_poison: Box<dyn Fn(&Envelope) -> bool>,
+    /// Code that runs beside it, as while a deploy is under way.
+    pub older: Option<Older>,
+}
+
+/// The generation before.
+pub struct Older {
+    /// With fewer types, and the generation before.
+    pub consumer: Consumer,
+    /// The new code takes over from then on. The starts of types that are new lie later, by more than clocks differ.
+    pub until: Duration,
 }
 
 /// What a client asks for, with a key of its own; it asks again until it is answered.
@@ -103,7 +113,9 @@ pub(crate) struct Settings {
     pub(crate) busy_until: Millis,
     /// Nothing goes wrong from then on.
     pub(crate) calm_at: Millis,
-    /// The mended version is deployed.
+    /// Handlers that fail are mended, in some runs while everything goes wrong.
+    pub(crate) mended_at: Millis,
+    /// Nobody fails any more: all that is left is brought to rest.
     pub(crate) repair_at: Millis,
     /// All must be at rest.
     pub(crate) end_at: Millis,
@@ -115,6 +127,7 @@ impl Settings {
         let calm_at = busy_until + dice.between(MINUTE, 15 * MINUTE);
         let late = dice.chance(1_500);
         let repair_at = calm_at + if late { 26 * HOUR } else { HOUR };
+        let mended_at = if dice.chance(3_000) { dice.between(0, calm_at) } else { repair_at };
         Self {
             shards: *dice.pick(&[1, 2, 3]),
             lanes: *dice.pick(&[1, 1, 2, 4]),
@@ -128,6 +141,7 @@ impl Settings {
             skips: dice.chance(3_000),
             busy_until,
             calm_at,
+            mended_at,
             repair_at,
             end_at: repair_at + 3 * HOUR,
         }
@@ -150,6 +164,7 @@ impl Settings {
             skips: false,
             busy_until,
             calm_at: busy_until,
+            mended_at: repair_at,
             repair_at,
             end_at: repair_at + 3 * HOUR,
         }
@@ -169,7 +184,8 @@ impl Settings {
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (busy, calm, repair) = (self.busy_until / SECOND, self.calm_at / SECOND, self.repair_at / SECOND);
-        writeln!(f, "  commands until {busy} s, calm from {calm} s, repaired at {repair} s")?;
+        let mended = self.mended_at / SECOND;
+        writeln!(f, "  commands until {busy} s, mended at {mended} s, calm from {calm} s, repaired at {repair} s")?;
         let Self { shards, lanes, concurrency, batch, page, max_receives, relay_tries, crew, skips, .. } = self;
         writeln!(
             f,

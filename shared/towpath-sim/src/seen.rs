@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use towpath::{Decision, Status};
+use towpath::{Cursor, Decision, Status};
 
 use crate::Mishap;
 
@@ -17,6 +17,8 @@ pub enum Sight {
     Decided(&'static str),
     /// A row in this status met this input.
     Met(&'static str, &'static str),
+    /// The relay was offered records like this, and this became of them.
+    Relayed(&'static str, &'static str),
     /// It happened.
     Happened(&'static str),
 }
@@ -25,10 +27,19 @@ pub enum Sight {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Seen(BTreeMap<Sight, u64>);
 
-const STATUSES: [&str; 4] = ["absent", "ready", "retrying", "parked"];
-const INPUTS: [&str; 6] = ["message", "redelivered message", "ticket", "wake", "retry", "skip"];
+/// The rows and columns of the consumer's machine, as ARCHITECTURE.md shows it; nothing is held yet.
+const STATUSES: [&str; 5] = ["absent", "ready", "backing off", "running", "parked"];
+const INPUTS: [&str; 6] = ["message", "redelivered message", "wake", "retry", "skip", "tick"];
+/// Beside the machine's table: what a wake finds that catches up, what a redriven ticket finds.
+const OTHERS: [(&str, &str); 4] =
+    [("catching up", "message"), ("catching up", "wake"), ("parked", "ticket"), ("ready", "ticket")];
+const OFFERED: [&str; 2] = ["offered first", "offered again"];
+const RELAYED: [&str; 4] = ["published", "refused and published", "stopped", "died"];
 const DECISIONS: [&str; 4] = ["run", "duplicate", "gap", "wait"];
-const EVENTS: [&str; 17] = [
+const EVENTS: [&str; 20] = [
+    "older code ran",
+    "older code stood aside",
+    "older code met a new type",
     "timed out",
     "hung",
     "died",
@@ -67,6 +78,11 @@ impl Seen {
             .sum()
     }
 
+    /// Events that were applied.
+    pub fn applied(&self) -> u64 {
+        self.times(Sight::Happened("applied"))
+    }
+
     /// Kinds of mishap that struck.
     pub fn kinds_of_mishap(&self) -> usize {
         self.0.keys().filter(|sight| matches!(sight, Sight::Mishap(_))).count()
@@ -82,10 +98,13 @@ impl Seen {
     /// What must be reached by many runs and was not.
     pub fn missing(&self) -> Vec<Sight> {
         let pairs = STATUSES.iter().flat_map(|status| INPUTS.iter().map(|input| Sight::Met(status, input)));
+        let pairs = pairs.chain(OTHERS.iter().map(|(status, input)| Sight::Met(status, input)));
+        let pairs =
+            pairs.chain(OFFERED.iter().flat_map(|offered| RELAYED.iter().map(|done| Sight::Relayed(offered, done))));
         let all = Mishap::ALL.into_iter().map(Sight::Mishap);
         let all = all.chain(DECISIONS.into_iter().map(Sight::Decided)).chain(EVENTS.into_iter().map(Sight::Happened));
-        // An order, and a ticket, is about a row that was parked, so it never meets an absent one.
-        let possible = |sight: &Sight| !matches!(sight, Sight::Met("absent", "ticket" | "retry" | "skip"));
+        // An order is about a row that was parked, so it never meets an absent one.
+        let possible = |sight: &Sight| !matches!(sight, Sight::Met("absent", "retry" | "skip"));
         all.chain(pairs).filter(possible).filter(|sight| self.times(*sight) == 0).collect()
     }
 }
@@ -99,13 +118,15 @@ impl fmt::Display for Seen {
     }
 }
 
-pub(crate) fn status(of: Option<Status>) -> &'static str {
-    match of {
-        None => "absent",
-        Some(Status::Ready) => "ready",
-        Some(Status::Retrying) => "retrying",
-        Some(Status::Parked) => "parked",
-        Some(Status::Held) => "held",
+pub(crate) fn status(of: Option<&Cursor>) -> &'static str {
+    let Some(cursor) = of else { return "absent" };
+    match (cursor.status, &cursor.trouble) {
+        (Status::Ready, _) => "ready",
+        (Status::Retrying, Some(trouble)) if trouble.is_backlog() => "catching up",
+        (Status::Retrying, Some(trouble)) if trouble.running.is_some() => "running",
+        (Status::Retrying, _) => "backing off",
+        (Status::Parked, _) => "parked",
+        (Status::Held, _) => "held",
     }
 }
 

@@ -3,6 +3,7 @@
 //! Must not know: the domain.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -10,7 +11,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use towpath::TenantId;
 use towpath::audit::{AuditOptions, tick};
+
 use towpath::planted::is_on;
 
 use crate::cloud::{Broken, Cloud};
@@ -61,6 +64,12 @@ pub struct Run {
     pub seen: Seen,
     /// Rows in the journal at the end.
     pub events: usize,
+    /// Tenants that have one.
+    pub tenants: usize,
+    /// Consumers that ran.
+    pub consumers: usize,
+    /// What happened, in the order in which it did: when, who, what. Empty, unless the run was to be readable.
+    pub timeline: Vec<String>,
     /// Which promise was broken, how, and what led to it.
     pub broken: Option<String>,
 }
@@ -96,7 +105,11 @@ fn run(
     let mut cloud = cloud.borrow_mut();
     cloud.stop();
     let broken = cloud.broken.take().map(|broken| explain(&cloud, &broken, &drawn));
-    Run { hash: cloud.trace.hash(), seen: cloud.seen.clone(), events: cloud.db.tables.outbox.len(), broken }
+    let rows = &cloud.db.tables.outbox;
+    let tenants: BTreeSet<&TenantId> = rows.keys().map(|(aggregate, _)| &aggregate.tenant).collect();
+    let (events, tenants, consumers) = (rows.len(), tenants.len(), cloud.consumers.len());
+    let timeline = cloud.trace.lines().iter().map(ToString::to_string).collect();
+    Run { hash: cloud.trace.hash(), seen: cloud.seen.clone(), events, tenants, consumers, timeline, broken }
 }
 
 /// What is known to happen from the beginning.
@@ -117,10 +130,17 @@ fn schedule(cloud: &mut Cloud, repaired: &Rc<Cell<bool>>, at_rest: &Rc<AtRest>) 
         cloud.note("calm", 0, || ("the world".to_owned(), "nothing goes wrong from now on".to_owned()));
     });
     let (repaired, at_rest) = (Rc::clone(repaired), Rc::clone(at_rest));
+    let mended = Rc::clone(&repaired);
+    cloud.after(cloud.settings.mended_at.min(cloud.settings.repair_at - 1), move |cloud| {
+        if cloud.settings.mended_at < cloud.settings.repair_at {
+            mended.set(true);
+            cloud.note("mended", 0, || ("the world".to_owned(), "a mended version is deployed".to_owned()));
+        }
+    });
     cloud.after(cloud.settings.repair_at, move |cloud| {
         cloud.check_contained();
         repaired.set(true);
-        cloud.note("repaired", 0, || ("the world".to_owned(), "a mended version is deployed".to_owned()));
+        cloud.note("repaired", 0, || ("the world".to_owned(), "nothing fails any more".to_owned()));
         settle(cloud, false, at_rest);
     });
 }
@@ -147,7 +167,7 @@ fn audit_options() -> AuditOptions {
 fn visit(cloud: &mut Cloud) {
     cloud.operate();
     let waiting = cloud.settings.is_waiting(cloud.now());
-    let wait = cloud.dice.between(5 * MINUTE, if waiting { 10 * HOUR } else { 30 * MINUTE });
+    let wait = cloud.dice.between(2 * MINUTE, if waiting { 10 * HOUR } else { 30 * MINUTE });
     cloud.after(wait.min(cloud.settings.repair_at.saturating_sub(cloud.now()).max(MINUTE)), visit);
 }
 

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use towpath::batch::Message;
 use towpath::planted::is_on;
-use towpath::ports::{CommitError, CursorHome, CursorKey, Head, JournalRow, KeptAnswer, Position, Stored, Write};
-use towpath::{AggregateKey, ConsumerName, Place, Seq, Skipped, TenantId, Ticket, Wake, limits};
+use towpath::ports::{
+    AuditState, CommitError, CursorHome, CursorKey, Head, JournalRow, KeptAnswer, Position, Stored, Write,
+};
+use towpath::{AggregateKey, ConsumerName, EventId, Place, Seq, Skipped, TenantId, Ticket, Wake, limits};
 
 /// What the four tables hold.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -29,6 +31,10 @@ pub struct Tables {
     pub wakes: Vec<(ConsumerName, Wake, u32)>,
     /// Tickets in dead-letter queues.
     pub tickets: Vec<Ticket>,
+    /// What the topic remembers.
+    pub published: BTreeSet<EventId>,
+    /// How far the auditor is.
+    pub audit: AuditState,
     /// Kept answers of commands, by tenant and key.
     pub answers: BTreeMap<(TenantId, String), KeptAnswer>,
 }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use futures_util::FutureExt;
 use towpath::batch::Message;
+use towpath::planted::is_on;
 use towpath::ports::{JournalRow, Publication, Unavailable};
 use towpath::relay::{RelayReport, relay};
 use towpath::{AggregateKey, ConsumerName, EventId, Ticket, Verb, Visibility, Wake};
@@ -65,6 +66,14 @@ impl Cloud {
     pub(crate) fn relayed(&mut self, shard: usize, size: usize, report: Option<RelayReport>) {
         let of = &mut self.shards[shard];
         of.busy = false;
+        let offered = if of.was_tried() { "offered again" } else { "offered first" };
+        let done = match &report {
+            None => "died",
+            Some(report) if !report.failed.is_empty() => "stopped",
+            Some(report) if report.refusals > 0 => "refused and published",
+            Some(_) => "published",
+        };
+        self.seen.count(Sight::Relayed(offered, done));
         let through = match report {
             None => {
                 of.died(size);
@@ -113,7 +122,8 @@ impl Cloud {
         for consumer in 0..self.consumers.len() {
             let subject = &self.consumers[consumer].subject.consumer;
             let addressed = message.to.as_ref().is_none_or(|to| to == subject.name());
-            if subject.handles(&message.event_type) && addressed {
+            let wide = is_on("65 filter wider than the code");
+            if (subject.handles(&message.event_type) || wide) && addressed {
                 self.deliver(consumer, message);
             }
         }
@@ -177,8 +187,12 @@ impl Cloud {
         Ok(())
     }
 
-    pub(crate) fn send_wake(&mut self, to: &ConsumerName, wake: &Wake) -> Result<(), Unavailable> {
+    pub(crate) fn send_wake(&mut self, by: ProcessId, to: &ConsumerName, wake: &Wake) -> Result<(), Unavailable> {
         let consumer = self.consumer_named(to).ok_or_else(no_such_queue)?;
+        if matches!(self.role(by), Some(Role::Audit)) {
+            let met = self.status_at(consumer, &wake.aggregate);
+            self.seen.count(Sight::Met(met, "tick"));
+        }
         self.seen.count(Sight::Happened("wake sent"));
         if let Verb::Skip(order) = &wake.verb {
             self.watch.ordered(consumer, &wake.aggregate, order.rev);

@@ -305,10 +305,10 @@ impl Cloud {
         self.seen.count(Sight::Met(met, input));
     }
 
-    fn status_at(&self, consumer: usize, aggregate: &AggregateKey) -> &'static str {
+    pub(crate) fn status_at(&self, consumer: usize, aggregate: &AggregateKey) -> &'static str {
         let of = &self.consumers[consumer].subject.consumer;
         let key = CursorKey { aggregate: aggregate.clone(), consumer: of.name().clone() };
-        status(self.db.tables.home(of.home()).get(&key).map(|position| position.cursor.status))
+        status(self.db.tables.home(of.home()).get(&key).map(|position| &position.cursor))
     }
 }
 

@@ -48,27 +48,32 @@ impl Fault {
 
 type Late = Box<dyn FnOnce(&mut Tables)>;
 
-/// A world with at most one fault.
+/// A world in which calls of one's choice are broken.
 #[derive(Default)]
 pub struct World {
     tables: RefCell<Tables>,
     late: RefCell<Option<Late>>,
     kept: RefCell<Vec<(Message, String)>>,
-    fault: Cell<Option<(usize, Fault)>>,
+    faults: RefCell<Vec<(usize, Fault)>>,
     calls: Cell<usize>,
     ticks: Cell<u64>,
 }
 
 impl World {
-    /// A world that begins with these tables.
+    /// A world that begins with these tables, an hour after they were written.
     pub fn new(tables: Tables) -> Self {
-        Self { tables: RefCell::new(tables), ..Self::default() }
+        Self { tables: RefCell::new(tables), ticks: Cell::new(3_600_000), ..Self::default() }
     }
 
-    /// Breaks the call with this number, counted from 0.
-    pub fn break_call(&self, number: usize, fault: Fault) {
+    /// Breaks the calls with these numbers, counted from 0.
+    pub fn break_calls(&self, faults: &[(usize, Fault)]) {
         self.calls.set(0);
-        self.fault.set(Some((number, fault)));
+        self.faults.replace(faults.to_vec());
+    }
+
+    /// Has every call that was to be broken been made?
+    pub fn is_broken(&self) -> bool {
+        self.faults.borrow().is_empty()
     }
 
     /// The tables as they are, what was delayed included.
@@ -112,7 +117,7 @@ impl World {
             let Some(delivered) = self.next_wake() else { break };
             let (_, wake, receives) = &delivered;
             match handle_wake(consumer, ports, wake, *receives).await.outcome {
-                Outcome::Again(wait) => self.ticks.set(self.ticks.get() + millis(wait)),
+                Outcome::Again(wait) => self.pass(wait),
                 Outcome::Done => {
                     let wakes = &mut self.tables.borrow_mut().wakes;
                     let at = wakes.iter().position(|waiting| *waiting == delivered);
@@ -122,6 +127,18 @@ impl World {
         }
         let tables = self.tables.borrow();
         tables.messages.is_empty() && tables.wakes.is_empty()
+    }
+
+    /// Puts every ticket back into the queue, as the console does.
+    pub fn redrive(&self) {
+        let tables = &mut *self.tables.borrow_mut();
+        let message = |ticket: Ticket| Message {
+            id: ticket.deduplication_id(),
+            group: ticket.group(),
+            receives: 0,
+            body: ticket.to_body(),
+        };
+        tables.messages.extend(std::mem::take(&mut tables.tickets).into_iter().map(message));
     }
 
     /// Delivers the wake that was not delivered for the longest time.
@@ -135,6 +152,11 @@ impl World {
         wakes.last().cloned()
     }
 
+    /// Time passes.
+    pub(crate) fn pass(&self, time: Duration) {
+        self.ticks.set(self.ticks.get() + millis(time));
+    }
+
     fn settle(&self) {
         if let Some(late) = self.late.take() {
             late(&mut self.tables.borrow_mut());
@@ -142,17 +164,14 @@ impl World {
     }
 
     /// One call: `act` is what AWS does, `lost` what the caller sees when there is no answer.
-    fn call<'a, T: 'a, E: 'a>(
+    pub(crate) fn call<'a, T: 'a, E: 'a>(
         &'a self,
         act: impl Fn(&mut Tables) -> Result<T, E> + 'static,
         lost: impl Fn(Unavailable) -> E,
     ) -> Answer<'a, T, E> {
         self.settle();
         let number = self.calls.replace(self.calls.get() + 1);
-        let fault = self.fault.get().filter(|(at, _)| *at == number).map(|(_, fault)| fault);
-        if fault.is_some() {
-            self.fault.set(None);
-        }
+        let fault = self.faults.borrow_mut().extract_if(.., |(at, _)| *at == number).next().map(|(_, fault)| fault);
         let no_answer = || lost(Unavailable { call: "a call", why: "no answer".to_owned() });
         let tables = &self.tables;
         match fault {
@@ -178,7 +197,7 @@ impl World {
         }
     }
 
-    fn read<'a, T: 'a>(&'a self, look: impl Fn(&Tables) -> T + 'static) -> Answer<'a, T> {
+    pub(crate) fn read<'a, T: 'a>(&'a self, look: impl Fn(&Tables) -> T + 'static) -> Answer<'a, T> {
         self.call(move |tables| Ok(look(tables)), |error| error)
     }
 }

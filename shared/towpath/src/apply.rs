@@ -45,6 +45,7 @@ impl<'a> Worker<'a> {
     ) -> Result<Applied, Failure> {
         let now = self.ports.host.now();
         let handler = self.consumer.handler(envelope)?;
+        caught(async { self.consumer.interrupted(envelope) }).await?;
         let (mut writes, state) = match &handler.run {
             Run::Fold(fold) => {
                 let state = before.and_then(|position| position.state.as_deref());

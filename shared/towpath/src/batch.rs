@@ -79,11 +79,14 @@ pub async fn handle_batch(consumer: &Consumer, ports: ConsumerPorts<'_>, message
                 work.deliveries.push(Delivery { index, receives: message.receives, envelope });
             }
             Body::Ticket(ticket) => {
-                if let Err(error) = worker.redrive(&ticket).await {
+                if let Err(error) = worker.redrive(&ticket).await
+                    && !is_on("39 acknowledged though it was not sent")
+                {
                     failed.insert(index);
                     counts.failures.push(failure_of(Some(ticket.aggregate.clone()), error.into(), Then::Again));
                 }
             }
+            Body::Unreadable(_) if is_on("10 unreadable ones acknowledged and not kept") => {}
             Body::Unreadable(reason) => match ports.dead_letters.keep(message, &reason).await {
                 Ok(()) => {
                     counts.dead_lettered += 1;

@@ -20,6 +20,7 @@ pub struct Consumer {
     replayable: bool,
     writes: Writes,
     handlers: BTreeMap<EventType, Handler>,
+    before: Option<Box<Before>>,
 }
 
 /// What a projection saves on.
@@ -38,6 +39,7 @@ pub(crate) struct Handler {
 }
 
 type Effects = dyn for<'a> Fn(&'a Context<'a>, Rc<Envelope>) -> LocalBoxFuture<'a, Result<Tx, Failure>>;
+type Before = dyn Fn(&Envelope) -> Result<(), Failure>;
 type Fold = dyn Fn(Option<&str>, Rc<Envelope>) -> Result<String, Failure>;
 
 pub(crate) enum Run {
@@ -59,6 +61,7 @@ impl Consumer {
             replayable: false,
             writes: Writes::Grouped,
             handlers: BTreeMap::new(),
+            before: None,
         }
     }
 
@@ -73,6 +76,12 @@ impl Consumer {
     #[must_use]
     pub fn replayable(self) -> Self {
         Self { replayable: true, ..self }
+    }
+
+    /// For tests: asked before each event is handled; its error or panic is as one of the handler.
+    #[must_use]
+    pub fn before(self, check: impl Fn(&Envelope) -> Result<(), Failure> + 'static) -> Self {
+        Self { before: Some(Box::new(check)), ..self }
     }
 
     /// Handles a type only from this time on: what was committed before stays unhandled.
@@ -168,6 +177,11 @@ impl Consumer {
     /// The types that it handles, in alphabetical order.
     pub fn event_types(&self) -> impl Iterator<Item = &EventType> {
         self.handlers.keys()
+    }
+
+    /// What a test wants to happen instead of the handler.
+    pub(crate) fn interrupted(&self, envelope: &Envelope) -> Result<(), Failure> {
+        self.before.as_ref().map_or(Ok(()), |check| check(envelope))
     }
 
     /// The handler for this type and version. An unknown one is a retry: a deploy may be under way.

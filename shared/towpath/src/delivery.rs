@@ -169,7 +169,8 @@ impl Worker<'_> {
     async fn settle(&self, works: &mut [Work], draft: &mut Draft, counts: &mut Counts) -> bool {
         let result = draft.commit(*self, counts).await;
         let done = result.is_ok()
-            || is_on("21 any cancelled is a duplicate") && matches!(result, Err(CommitError::Refused(_)));
+            || is_on("21 any cancelled is a duplicate") && matches!(result, Err(CommitError::Refused(_)))
+            || is_on("25 unknown outcome taken for done") && matches!(result, Err(CommitError::Unavailable(_)));
         counts.refused += u64::from(!done);
         works.iter_mut().for_each(if done { Work::committed } else { Work::refused });
         done
@@ -251,7 +252,8 @@ impl Worker<'_> {
             let decision = decide(cursor, &row, |kind| self.consumer.handles(kind));
             let plain = matches!(decision, Decision::Duplicate)
                 || is_on("57 stale retrying believed") && matches!(decision, Decision::Wait(_))
-                || (!again && matches!(decision, Decision::Run | Decision::Gap { .. }));
+                || ((!again || is_on("30 redelivered ones run in the queue"))
+                    && matches!(decision, Decision::Run | Decision::Gap { .. }));
             if !plain && !work.latest && work.ahead.is_none() {
                 self.look(std::slice::from_mut(work), Consistency::Strong).await?;
                 continue;
@@ -269,7 +271,7 @@ impl Worker<'_> {
                 Decision::Foreign(why) => {
                     return Ok(work.leave(&row, Failure::reject("another history", why), true));
                 }
-                Decision::Run | Decision::Gap { .. } if again => {
+                Decision::Run | Decision::Gap { .. } if again && !is_on("30 redelivered ones run in the queue") => {
                     let why = "it was delivered before, and nobody said what became of it";
                     return Ok(work.leave(&row, Failure::retry("delivered again", why), true));
                 }
@@ -364,7 +366,9 @@ impl Worker<'_> {
         let marks_first = left.mark && is_on("55 marked before the wake");
         counts.refused += u64::from(marks_first && self.mark(work, &left).await.is_err());
         let wake = Wake::advance(work.aggregate.clone());
-        if let Err(error) = self.ports.wakes.wake(self.consumer.name(), &wake).await {
+        if let Err(error) = self.ports.wakes.wake(self.consumer.name(), &wake).await
+            && !is_on("handed over though no wake was sent")
+        {
             counts.failures.push(failure_of(Some(work.aggregate.clone()), error.into(), Then::Again));
             return;
         }
@@ -386,6 +390,7 @@ impl Worker<'_> {
         let marked =
             Cursor { status: Status::Retrying, attempt: 0, rev: cursor.rev.next(), trouble: Some(trouble), ..cursor };
         let state = work.position.as_ref().and_then(|position| position.state.clone());
+        let state = state.filter(|_| !is_on("64 status written over the row"));
         let write = self.cursor_write(work.aggregate.clone(), Position { cursor: marked, state }, before);
         let commit = Commit::new(vec![write]).map_err(|error| CommitError::Invalid(error.to_string()))?;
         self.ports.store.commit(&commit).await

@@ -11,7 +11,8 @@ pub(crate) struct Walk<'a> {
     consumer: &'a Consumer,
     /// Rows up to here are handled, or were looked at and are not wanted.
     pub(crate) through: Seq,
-    /// A row that failed is wanted even if the consumer does not know its type: it must not be passed over in silence.
+    /// A row that failed is wanted even if the consumer does not know its type: it must not be passed over in silence. One
+    /// of a type that it knows, from before it handles it, is not: older code, which did not know the type, has failed on it.
     failed: Option<Seq>,
 }
 
@@ -38,7 +39,8 @@ impl<'a> Walk<'a> {
 
     /// Looks at the next row: `Some` if the consumer wants it.
     pub(crate) fn step(&mut self, row: JournalRow) -> Result<Option<Rc<Envelope>>, Gone> {
-        let wanted = self.consumer.wants(&row) || self.failed == Some(row.envelope.seq);
+        let failed = self.failed == Some(row.envelope.seq) && !self.consumer.starts_after(&row.envelope);
+        let wanted = self.consumer.wants(&row) || failed;
         let envelope = Rc::new(row.envelope);
         if envelope.seq <= self.through {
             return Ok(None);
@@ -54,3 +56,56 @@ impl<'a> Walk<'a> {
 
 #[cfg(test)]
 mod properties;
+
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+    use crate::envelope::tests::envelope;
+    use crate::{Aggregate, AggregateId, Context, Event, Kind, Received, Storage, Tx, Visibility};
+
+    struct Order;
+
+    impl Aggregate for Order {
+        const TYPE: &'static str = "order";
+        const STORAGE: Storage = Storage::Events;
+    }
+
+    #[derive(Serialize, Deserialize)]
+    struct Placed;
+
+    impl Event for Placed {
+        type Of = Order;
+        const TYPE: &'static str = "order.placed";
+        const VERSION: u32 = 1;
+        fn aggregate_id(&self) -> AggregateId {
+            "o-1".parse().unwrap()
+        }
+    }
+
+    fn placed(seq: u64) -> JournalRow {
+        let envelope = Envelope { event_type: "order.placed".parse().unwrap(), ..envelope(seq, &[]) };
+        JournalRow { envelope, kind: Kind::Event, visibility: Visibility::Internal, to: None }
+    }
+
+    fn wanted(consumer: &Consumer, failed: Option<Seq>) -> bool {
+        let step = Walk::new(consumer, Seq::ZERO, failed).step(placed(1));
+        step.is_ok_and(|row| row.is_some())
+    }
+
+    #[test]
+    fn a_row_on_which_older_code_failed_is_not_handled_if_the_type_starts_later() {
+        let handler = async |_: &Context<'_>, _: Received<Placed>| Ok(Tx::new());
+        let all = Consumer::new("stock").on(handler);
+        let late = Consumer::new("stock").on(handler).since::<Placed>("2999-01-01T00:00:00.000Z");
+        assert!(wanted(&all, None) && wanted(&all, Some(Seq(1))));
+        assert!(!wanted(&late, None) && !wanted(&late, Some(Seq(1))));
+    }
+
+    #[test]
+    fn a_failed_row_of_an_unknown_type_is_not_passed_over() {
+        let none = Consumer::new("stock");
+        assert!(!wanted(&none, None) && wanted(&none, Some(Seq(1))));
+    }
+}

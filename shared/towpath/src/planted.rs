@@ -25,10 +25,25 @@ mod switches {
     pub fn is_on(bug: &str) -> bool {
         ON.with_borrow(|on| on.contains(bug))
     }
+
+    /// The bugs that are on, for a thread that goes on with the work of this one.
+    pub fn all_on() -> Vec<String> {
+        ON.with_borrow(|on| on.iter().cloned().collect())
+    }
 }
 
 #[cfg(feature = "planted")]
-pub use switches::{is_on, switch_off, switch_on};
+pub use switches::{all_on, is_on, switch_off, switch_on};
+
+/// The bugs that are on: none, in this build.
+#[cfg(not(feature = "planted"))]
+pub const fn all_on() -> Vec<String> {
+    Vec::new()
+}
+
+/// Switches a bug on, which is not in this build.
+#[cfg(not(feature = "planted"))]
+pub const fn switch_on(_: &str) {}
 
 /// Is this bug on? Never, in this build.
 #[cfg(not(feature = "planted"))]

@@ -4,7 +4,7 @@
 //! A hint that cannot be sent now is reported, so that the stream offers it again. Nothing is marked as sent: the
 //! stream's position is the mark.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -68,6 +68,10 @@ pub async fn relay(publisher: &dyn Publisher, host: &dyn Host, lanes: u16, rows:
     if !is_on("1 stream order trusted") {
         restore_order(&mut messages);
     }
+    if is_on("11 equal contents are one event") {
+        let mut contents = BTreeSet::new();
+        messages.retain(|(_, message)| contents.insert(content_of(message)));
+    }
     for done in join_all(share_out(messages).into_iter().map(|share| work(publisher, host, share))).await {
         report.failed.extend(done.failed);
         report.published += done.published;
@@ -94,6 +98,12 @@ fn publication(row: JournalRow, lanes: u16) -> Publication {
     }
 }
 
+/// What two events may have in common without being the same.
+fn content_of(message: &Publication) -> Option<String> {
+    let envelope: crate::Envelope = serde_json::from_str(&message.body).ok()?;
+    Some(format!("{} {}", message.event_type, envelope.data.as_str()))
+}
+
 /// The stream orders only the records of one item, so rows of an aggregate may arrive in any order; within the batch
 /// they are put back, each aggregate's rows into the places that it has. This saves gaps, nothing rests on it.
 fn restore_order(messages: &mut [Numbered]) {
@@ -104,6 +114,9 @@ fn restore_order(messages: &mut [Numbered]) {
     for indexes in places.into_values().filter(|indexes| indexes.len() > 1) {
         let mut sorted: Vec<Numbered> = indexes.iter().map(|index| messages[*index].clone()).collect();
         sorted.sort_by_key(|(_, message)| -> Seq { message.place.1 });
+        if is_on("8 order of ids instead of seq") {
+            sorted.sort_by_key(|(_, message)| message.event_id);
+        }
         for (index, message) in indexes.into_iter().zip(sorted) {
             messages[index] = message;
         }

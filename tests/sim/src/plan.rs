@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use towpath::Consumer;
-use towpath_sim::{Clock, Command, Dice, Instance, Plan, Subject};
+use towpath_sim::{Clock, Command, Dice, Instance, Older, Plan, Subject};
 
 use crate::diary::{self, Behaviour, Poison, Temper};
 use crate::{rest, shop};
 
 const SKUS: [&str; 3] = ["tea", "cup", "pot"];
 const MINUTE: u64 = 60;
+/// More than clocks differ.
+const CLOCKS: Duration = Duration::from_secs(6 * MINUTE);
 
 /// The shop of one seed.
 pub fn plan(dice: &mut Dice, clock: &Clock) -> Plan {
@@ -32,7 +34,7 @@ fn subjects(dice: &mut Dice, clock: &Clock, repaired: &Rc<Cell<bool>>) -> (Vec<S
     let mut deployed: Vec<Subject> = Vec::new();
     let first = usize::try_from(dice.between(0, 2)).unwrap();
     for at in 0..=usize::try_from(dice.between(0, 1)).unwrap() {
-        deployed.push(Subject { consumer: sound[(first + at) % 3](), is_poison: Box::new(|_| false) });
+        deployed.push(Subject { consumer: sound[(first + at) % 3](), is_poison: Box::new(|_| false), older: None });
     }
     let mut names = vec!["failing", "late", "folding", "stock-notes"];
     let mut diaries = Vec::new();
@@ -46,7 +48,15 @@ fn subjects(dice: &mut Dice, clock: &Clock, repaired: &Rc<Cell<bool>>) -> (Vec<S
             repaired: Rc::clone(repaired),
             failures: RefCell::new(BTreeMap::new()),
         });
+        let mut older = None;
         let consumer = match name {
+            "failing" if dice.chance(6_000) => {
+                let until = Duration::from_secs(dice.between(MINUTE / 2, 6 * MINUTE));
+                let since = clock.now().plus(until + CLOCKS).to_string();
+                let (consumer, newer) = diary::of_orders_in_two_generations(&behaviour, &since);
+                older = Some(Older { consumer, until });
+                newer
+            }
             "folding" => diary::folding(&behaviour, dice.chance(5_000)),
             "stock-notes" => diary::of_stock(&behaviour),
             "late" => {
@@ -56,7 +66,7 @@ fn subjects(dice: &mut Dice, clock: &Clock, repaired: &Rc<Cell<bool>>) -> (Vec<S
             _ => diary::of_orders(&behaviour),
         };
         diaries.push(name);
-        deployed.push(Subject { consumer, is_poison: Box::new(move |of| behaviour.is_poison(of)) });
+        deployed.push(Subject { consumer, is_poison: Box::new(move |of| behaviour.is_poison(of)), older });
     }
     (deployed, diaries)
 }

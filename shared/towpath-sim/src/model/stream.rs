@@ -59,6 +59,11 @@ impl Shard {
         lost
     }
 
+    /// Was the next record in a batch that failed?
+    pub(crate) fn was_tried(&self) -> bool {
+        self.tries > 0
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.records.is_empty()
     }

@@ -1,0 +1,114 @@
+//! The world's topic and its auditor: what brings a row of the journal to a consumer, each call of it to be broken.
+//! Must not know: what the consumer does with it.
+
+use std::time::Duration;
+
+use towpath::audit::{AuditOptions, AuditPorts, tick};
+use towpath::batch::Message;
+use towpath::ports::{
+    Answer, AuditState, CommitError, CursorHome, CursorKey, IndexRow, JournalRow, Ledger, Publication, Publisher,
+    Registered,
+};
+use towpath::relay::relay;
+use towpath::{Consumer, Kind, Rev, Status, Timestamp};
+
+use crate::{Tables, World};
+
+/// A subscription of one consumer.
+struct Topic<'w> {
+    world: &'w World,
+    consumer: &'w Consumer,
+}
+
+/// The journal's index, and a registry of one consumer.
+struct Index<'w> {
+    world: &'w World,
+    registered: Registered,
+}
+
+impl World {
+    /// Relays every row of the journal, as the stream offers them after a crash: all once more. `true` when all are through.
+    pub async fn relay(&self, consumer: &Consumer) -> bool {
+        let rows: Vec<JournalRow> = self.tables().outbox.into_values().collect();
+        relay(&Topic { world: self, consumer }, self, 1, rows).await.failed.is_empty()
+    }
+
+    /// One tick of an auditor who is not patient, an hour later. `true` when it got through.
+    pub async fn audit(&self, consumer: &Consumer) -> bool {
+        self.pass(Duration::from_secs(3_600));
+        let index = Index { world: self, registered: consumer.registration() };
+        let options =
+            AuditOptions { grace: Duration::ZERO, grace_behind_backlog: Duration::ZERO, ..AuditOptions::default() };
+        let ports = AuditPorts { ledger: &index, store: self, wakes: self, host: self };
+        tick(ports, options).await.is_ok_and(|report| report.troubles.is_empty())
+    }
+}
+
+impl Publisher for Topic<'_> {
+    fn publish<'a>(&'a self, _: Kind, batch: &'a [Publication]) -> Answer<'a, Vec<Result<(), String>>> {
+        let batch: Vec<(Publication, bool)> =
+            batch.iter().map(|message| (message.clone(), self.consumer.handles(&message.event_type))).collect();
+        let send = move |tables: &mut Tables| {
+            for (message, wanted) in &batch {
+                if tables.published.insert(message.event_id) && *wanted {
+                    let (id, group) = (message.event_id.to_string(), message.group.clone());
+                    tables.messages.push(Message { id, group, receives: 0, body: message.body.clone() });
+                }
+            }
+            Ok(vec![Ok(()); batch.len()])
+        };
+        self.world.call(send, |error| error)
+    }
+}
+
+impl Ledger for Index<'_> {
+    fn consumers(&self) -> Answer<'_, Vec<Registered>> {
+        let registered = self.registered.clone();
+        self.world.read(move |_| vec![registered.clone()])
+    }
+
+    fn committed<'a>(
+        &'a self,
+        since: Timestamp,
+        until: Timestamp,
+        _: Option<&'a str>,
+    ) -> Answer<'a, (Vec<IndexRow>, Option<String>)> {
+        let inside = move |row: &&JournalRow| (since..until).contains(&row.envelope.occurred_at);
+        self.world.read(move |tables| (tables.outbox.values().filter(inside).map(indexed).collect(), None))
+    }
+
+    fn sweep<'a>(&'a self, _: Option<&'a str>) -> Answer<'a, (Vec<IndexRow>, Option<String>)> {
+        self.world.read(|tables| (tables.outbox.values().map(indexed).collect(), None))
+    }
+
+    fn due(&self, home: CursorHome, before: Timestamp, limit: usize) -> Answer<'_, Vec<CursorKey>> {
+        self.world.read(move |tables| {
+            let due = tables.home(home).iter().filter(|(_, position)| {
+                let cursor = &position.cursor;
+                cursor.status != Status::Ready && cursor.trouble.as_ref().is_some_and(|trouble| trouble.due < before)
+            });
+            due.map(|(key, _)| key.clone()).take(limit).collect()
+        })
+    }
+
+    fn audit_state(&self) -> Answer<'_, AuditState> {
+        self.world.read(|tables| tables.audit.clone())
+    }
+
+    fn keep_audit_state<'a>(&'a self, state: &'a AuditState, expect: Rev) -> Answer<'a, (), CommitError> {
+        let state = state.clone();
+        let keep = move |tables: &mut Tables| {
+            if tables.audit.rev != expect {
+                return Err(CommitError::Refused(vec![0]));
+            }
+            tables.audit = state.clone();
+            Ok(())
+        };
+        self.world.call(keep, CommitError::Unavailable)
+    }
+}
+
+fn indexed(row: &JournalRow) -> IndexRow {
+    let of = &row.envelope;
+    IndexRow { aggregate: of.aggregate(), seq: of.seq, event_id: of.event_id, event_type: of.event_type.clone() }
+}
