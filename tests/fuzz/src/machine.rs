@@ -201,7 +201,7 @@ impl Play {
     fn invoke<T>(&mut self, act: impl AsyncFn(&Consumer, ConsumerPorts<'_>) -> T) -> Option<T> {
         let world = World::new(std::mem::take(&mut self.tables));
         if let Some((call, fault)) = self.fault.take() {
-            world.break_call(call, fault);
+            world.break_calls(&[(call, fault)]);
         }
         let ports = ConsumerPorts {
             store: &world,
