@@ -49,13 +49,9 @@ enum Command {
 async fn main() -> ExitCode {
     let matches = Cli::command().get_matches();
     let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    cli.stack.trace_back(&matches);
-    let done = match &cli.command {
-        Command::Status(options) => status::run(&cli.stack, options).await,
-        Command::Dlq(verb) => dlq::run(&cli.stack, verb).await,
-        Command::Replay(options) => replay::run(&cli.stack, options).await,
-        Command::Trace(options) => trace::run(&cli.stack, options).await,
-        Command::New(options) => new::run(options),
+    let done = match cli.stack.settle(&matches) {
+        Ok(()) => run(&cli).await,
+        Err(error) => Err(error),
     };
     match done {
         Ok(code) => code,
@@ -66,6 +62,16 @@ async fn main() -> ExitCode {
             }
             output::exit(if error.is::<output::Usage>() { output::USAGE } else { output::FAILED })
         }
+    }
+}
+
+async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
+    match &cli.command {
+        Command::Status(options) => status::run(&cli.stack, options).await,
+        Command::Dlq(verb) => dlq::run(&cli.stack, verb).await,
+        Command::Replay(options) => replay::run(&cli.stack, options).await,
+        Command::Trace(options) => trace::run(&cli.stack, options).await,
+        Command::New(options) => new::run(options),
     }
 }
 

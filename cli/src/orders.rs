@@ -57,6 +57,8 @@ pub(crate) enum What {
 pub(crate) enum Outcome {
     /// It is past the event.
     Advanced,
+    /// It is past the event without having applied it: it was passed over, by order.
+    PassedOver { who: String, why: String },
     /// It is past the event, and a later one is in its way.
     AdvancedThenBlocked { status: &'static str, seq: u64, class: String, message: String },
     /// It was tried and failed.
@@ -96,7 +98,19 @@ pub(crate) async fn give(pipeline: &Pipeline, course: &Course<'_>, rows: &[Row])
     let mut outcomes = vec![Outcome::NotOrdered; rows.len()];
     outcomes[..ordered].fill(Outcome::NotYet);
     let looked = settle(pipeline, course, &rows[..ordered], &mut outcomes, &interrupt).await;
-    (outcomes, sent.and(looked))
+    let passed = tell_passed(pipeline, rows, &mut outcomes).await;
+    (outcomes, sent.and(looked).and(passed))
+}
+
+/// A row that went on has applied its event, or somebody had it passed over.
+async fn tell_passed(pipeline: &Pipeline, rows: &[Row], outcomes: &mut [Outcome]) -> Result<()> {
+    for (row, outcome) in rows.iter().zip(outcomes).filter(|(_, outcome)| **outcome == Outcome::Advanced) {
+        let skips = pipeline.store.skipped(&row.key).await.context("what was passed over cannot be read")?;
+        if let Some(skip) = skips.into_iter().find(|skip| skip.seq == row.trouble.seq) {
+            *outcome = Outcome::PassedOver { who: skip.who, why: skip.why };
+        }
+    }
+    Ok(())
 }
 
 /// The rate, as a clock that ticks.

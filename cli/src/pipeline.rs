@@ -79,7 +79,6 @@ impl Pipeline {
 
     /// A command for this pipeline, to be typed as it stands.
     pub(crate) fn command(&self, rest: &str) -> String {
-        let words = ["towpath", &self.option, rest];
-        words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+        crate::stack::command(&self.option, rest)
     }
 }

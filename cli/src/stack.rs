@@ -4,18 +4,20 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use aws_config::{Region, SdkConfig};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use serde::Deserialize;
 use towpath_aws::config::Tables;
 
+use crate::output::Usage;
+
 /// Which stack.
 #[derive(Debug, Args)]
 pub(crate) struct Target {
     /// Name of the CloudFormation stack.
-    #[arg(long, global = true, env = "TOWPATH_STACK", conflicts_with = "stack_file")]
+    #[arg(long, global = true, env = "TOWPATH_STACK")]
     stack: Option<String>,
     /// A stack.json that `make run` or `make up` wrote.
     #[arg(long, global = true, env = "TOWPATH_STACK_FILE", value_name = "FILE")]
@@ -26,10 +28,31 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Looks where the choice comes from.
-    pub(crate) fn trace_back(&mut self, matches: &ArgMatches) {
-        let is_known = |name| matches.value_source(name) == Some(ValueSource::EnvVariable);
-        self.is_known = is_known("stack") || is_known("stack_file");
+    /// Looks where the choice comes from: what was typed goes before what the environment says.
+    pub(crate) fn settle(&mut self, matches: &ArgMatches) -> Result<()> {
+        let from = |name, source| matches.value_source(name) == Some(source);
+        let typed = |name| from(name, ValueSource::CommandLine);
+        let is_known = |name| from(name, ValueSource::EnvVariable);
+        match (&self.stack, &self.stack_file) {
+            (Some(_), Some(_)) if typed("stack") && !typed("stack_file") => self.stack_file = None,
+            (Some(_), Some(_)) if typed("stack_file") && !typed("stack") => self.stack = None,
+            (Some(_), Some(_)) => {
+                return Err(Usage(
+                    "two stacks are named: by a name and by a file. Give one of --stack and --stack-file, or \
+                                  unset one of TOWPATH_STACK and TOWPATH_STACK_FILE"
+                        .into(),
+                )
+                .into());
+            }
+            _ => {}
+        }
+        self.is_known = !typed("stack") && !typed("stack_file") && (is_known("stack") || is_known("stack_file"));
+        Ok(())
+    }
+
+    /// A command for this stack, to be typed as it stands.
+    pub(crate) fn command(&self, rest: &str) -> String {
+        command(&self.option(), rest)
     }
 
     /// The same choice, as options to type.
@@ -41,6 +64,12 @@ impl Target {
             (None, None) => String::new(),
         }
     }
+}
+
+/// A command with these options.
+pub(crate) fn command(option: &str, rest: &str) -> String {
+    let words = ["towpath", option, rest];
+    words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// What a stack says of itself.
@@ -67,7 +96,8 @@ impl Stack {
             (Some(path), _) => Self::from_file(path).await,
             (None, Some(name)) => Self::from_cloudformation(name).await,
             (None, None) => {
-                bail!("which stack? give --stack NAME, or --stack-file .local/run/stack.json after `make run`")
+                let how = "which stack? give --stack NAME, or --stack-file .local/run/stack.json after `make up`";
+                Err(Usage(how.into()).into())
             }
         }
     }

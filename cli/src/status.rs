@@ -75,7 +75,7 @@ pub(crate) async fn run(target: &Target, options: &Options) -> Result<ExitCode> 
     }
     loop {
         let report = look(&stack, options).await?;
-        let text = if options.json { serde_json::to_string(&report)? } else { render(&report) };
+        let text = if options.json { serde_json::to_string(&report)? } else { render(&report, target) };
         print(&text)?;
         if !options.watch {
             return Ok(if report.unaccounted == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
@@ -113,7 +113,7 @@ async fn look(stack: &Stack, options: &Options) -> Result<Report> {
     Ok(Report { stack: stack.name.clone(), at: at(0), hours: options.hours, consumers, unaccounted })
 }
 
-fn render(report: &Report) -> String {
+fn render(report: &Report, target: &Target) -> String {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header([
         "consumer",
@@ -145,8 +145,15 @@ fn render(report: &Report) -> String {
         );
     }
     let hours = if report.hours == 1 { "hour".to_owned() } else { format!("{} hours", report.hours) };
+    let mut next = String::new();
+    if report.consumers.iter().any(|line| line.parked > 0) {
+        next = format!("\nwhat is parked, and why:   {}", target.command("dlq list"));
+    }
+    if report.unaccounted > 0 {
+        next = format!("{next}\nwhat is missing, at once:  {}", target.command("status --audit"));
+    }
     format!(
-        "{} at {}, events of the last {hours}\n{table}\nunaccounted events: {}",
+        "{} at {}, events of the last {hours}\n{table}\nunaccounted events: {}{next}",
         report.stack, report.at, report.unaccounted
     )
 }

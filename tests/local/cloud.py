@@ -92,7 +92,7 @@ def load(name: str) -> Stack:
         raise Trouble(f"--name {name!r} is not a plain name. Use letters, digits, dot, dash and underscore.")
     path = ROOT / ".local" / name / "stack.json"
     if not path.exists():
-        raise Trouble(f"There is no {path.relative_to(ROOT)}. Bring a stack up first: make run.")
+        raise Trouble(f"There is no {path.relative_to(ROOT)}. Bring a stack up first: make up NAME={name}")
     found = json.loads(path.read_text())
     return Stack(name, found.get("endpoint") or None, found["region"], found["stack_name"], found["outputs"])
 

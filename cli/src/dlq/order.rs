@@ -134,7 +134,7 @@ async fn act(
     let (Some(who), Some(why), true) = (&sign.who, &sign.why, sign.yes) else {
         let done = rows.iter().map(|row| Done { row: row.line(), then: None }).collect();
         let report = Report { stack: &pipeline.name, dry_run: true, count: rows.len(), rows: done };
-        say(manner.json, &report, || would_do(pipeline, what, rows))?;
+        say(manner.json, &report, || would_do(pipeline, what, sign, rows))?;
         return Ok(ExitCode::SUCCESS);
     };
     let course = Course { what, who, why, rate, wait: Duration::from_secs(manner.wait) };
@@ -146,11 +146,11 @@ async fn act(
     if !manner.json && outcomes.contains(&Outcome::NotOrdered) {
         print("what was not ordered is parked as before: the same command goes on with it")?;
     }
-    given.map(|()| code(&outcomes))
+    given.map(|()| code(what, sign, &outcomes))
 }
 
 /// 0: all are through; 3: not all are known; 4: somebody else was faster; 1: some failed again.
-fn code(outcomes: &[Outcome]) -> ExitCode {
+fn code(what: What, sign: &Sign, outcomes: &[Outcome]) -> ExitCode {
     let any = |wanted: fn(&Outcome) -> bool| outcomes.iter().any(wanted);
     if any(|outcome| matches!(outcome, Outcome::NotOrdered | Outcome::NotYet | Outcome::Running)) {
         return exit(PARTLY);
@@ -158,11 +158,17 @@ fn code(outcomes: &[Outcome]) -> ExitCode {
     if any(|outcome| matches!(outcome, Outcome::ParkedAgain { .. })) {
         return exit(FAILED);
     }
-    if any(|outcome| *outcome == Outcome::Changed) { exit(CONFLICT) } else { ExitCode::SUCCESS }
+    let others = |outcome: &Outcome| match outcome {
+        Outcome::PassedOver { who, .. } => what == What::Retry || sign.who.as_ref() != Some(who),
+        outcome => *outcome == Outcome::Changed,
+    };
+    if outcomes.iter().any(others) { exit(CONFLICT) } else { ExitCode::SUCCESS }
 }
 
-fn would_do(pipeline: &Pipeline, what: What, rows: &[Row]) -> String {
-    let goes_on = "To do it, add --why \"…\" --yes";
+fn would_do(pipeline: &Pipeline, what: What, sign: &Sign, rows: &[Row]) -> String {
+    let who = if sign.who.is_none() { " --who NAME" } else { "" };
+    let why = if sign.why.is_none() { " --why \"…\"" } else { "" };
+    let goes_on = format!("To do it, add{who}{why} --yes");
     match (what, rows) {
         (What::Skip, [row, ..]) => {
             let Row { key: CursorKey { aggregate, consumer }, trouble, .. } = row;
@@ -186,16 +192,22 @@ fn would_do(pipeline: &Pipeline, what: What, rows: &[Row]) -> String {
 }
 
 fn came_to(what: What, pairs: &[(&Row, &Outcome)]) -> String {
-    let failed = |pair: &&(&Row, &Outcome)| *pair.1 != Outcome::Advanced;
+    let well = |outcome: &Outcome| match outcome {
+        Outcome::Advanced => true,
+        Outcome::PassedOver { .. } => what == What::Skip,
+        _ => false,
+    };
+    let failed = |pair: &&(&Row, &Outcome)| !well(pair.1);
     let number = |wanted: fn(&Outcome) -> bool| pairs.iter().filter(|(_, outcome)| wanted(outcome)).count();
     let through = number(|outcome| matches!(outcome, Outcome::Advanced | Outcome::AdvancedThenBlocked { .. }));
     let again = number(|outcome| matches!(outcome, Outcome::ParkedAgain { .. }));
     let open = number(|outcome| matches!(outcome, Outcome::NotYet | Outcome::Running));
     let changed = number(|outcome| *outcome == Outcome::Changed);
     let unsent = number(|outcome| *outcome == Outcome::NotOrdered);
-    let done = if what == What::Retry { "advanced" } else { "passed over" };
+    let passed = number(|outcome| matches!(outcome, Outcome::PassedOver { .. }));
     let numbers = [
-        (through, done),
+        (through, "advanced"),
+        (passed, "passed over"),
         (again, "parked again"),
         (open, "not yet"),
         (changed, "changed by others"),
@@ -215,6 +227,7 @@ fn sentence(outcome: &Outcome) -> String {
     let error = |class: &str, message: &str| format!("{}: {}", short_class(class), short(message, MESSAGE));
     match outcome {
         Outcome::Advanced => "advanced".to_owned(),
+        Outcome::PassedOver { who, why } => format!("not applied: {who} had it passed over: {why}"),
         Outcome::AdvancedThenBlocked { status, seq, class, message } => {
             format!("past that event, but {status} at #{seq}: {}", error(class, message))
         }

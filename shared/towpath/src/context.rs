@@ -81,9 +81,9 @@ impl<'a> Context<'a> {
 
 fn decode<E: Entity>(stored: Option<&Stored>) -> Result<Option<E>, Failure> {
     let Some(state) = stored.and_then(|stored| stored.state.as_deref()) else { return Ok(None) };
-    let entity = serde_json::from_str(state).map_err(|error| Unavailable {
-        call: "decoding an entity",
-        why: format!("the stored {} does not fit this version of the code: {}", E::TYPE, place_of(&error)),
-    })?;
-    Ok(Some(entity))
+    let unreadable = |error: serde_json::Error| {
+        let why = format!("the stored {} does not fit this version of the code: {}", E::TYPE, place_of(&error));
+        Failure::retry("entity unreadable", why)
+    };
+    serde_json::from_str(state).map(Some).map_err(unreadable)
 }

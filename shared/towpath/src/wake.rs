@@ -131,7 +131,7 @@ impl Advance<'_> {
             }
             let view = self.look().await?;
             if self.refusals > DECISIONS {
-                self.take_back(&view).await?;
+                self.take_back(&view, None).await?;
                 return Ok(Outcome::Again(LADDER[0]));
             }
             if let Some(outcome) = self.stand_aside(&view).await? {

@@ -56,8 +56,8 @@ impl Advance<'_> {
     ) -> Result<Next, Unavailable> {
         let now = self.worker.ports.host.now();
         if failure.is_unavailable() {
+            self.take_back(view, Some(&failure)).await?;
             self.fail(Some(row), failure, Then::Again);
-            self.take_back(view).await?;
             return Ok(Next::End(Outcome::Again(LADDER[1])));
         }
         let since = view.trouble().filter(|trouble| trouble.seq == row.seq).map_or(now, |trouble| trouble.since);
@@ -81,13 +81,15 @@ impl Advance<'_> {
         Ok(Next::End(Outcome::Again(wait)))
     }
 
-    /// An attempt that was begun but came to nothing through no fault of the event does not count.
-    pub(super) async fn take_back(&mut self, view: &View) -> Result<(), Unavailable> {
+    /// An attempt that was begun but came to nothing through no fault of the event does not count. If it is known, the row
+    /// says why.
+    pub(super) async fn take_back(&mut self, view: &View, why: Option<&Failure>) -> Result<(), Unavailable> {
         let Some(cursor) = view.cursor().filter(|cursor| self.is_ours(cursor)) else { return Ok(()) };
         let mut begun = cursor.clone();
         (begun.attempt, begun.rev) = (begun.attempt.saturating_sub(1), begun.rev.next());
         if let Some(trouble) = &mut begun.trouble {
             (trouble.running, trouble.due) = (None, self.worker.ports.host.now());
+            why.into_iter().for_each(|why| trouble.explain(why));
         }
         self.write(view, begun).await.map(|_| ())
     }
@@ -101,7 +103,7 @@ impl Advance<'_> {
             }
             self.worker.pause(tries + 3).await;
             if let Ok(view) = self.look().await
-                && self.take_back(&view).await.is_ok()
+                && self.take_back(&view, None).await.is_ok()
             {
                 return;
             }
