@@ -114,8 +114,12 @@ impl Cloud {
             .iter()
             .filter(|(key, position)| key.consumer == *of.consumer.name() && stuck(position.cursor.status));
         let parked: Vec<CursorKey> = parked.map(|(key, _)| key.clone()).collect();
-        let orders: Vec<(CursorKey, bool)> =
-            parked.into_iter().map(|key| (key, self.settings.skips && self.dice.chance(2_000))).collect();
+        // Who skips an event skips what does not make sense without it, too.
+        let mut orders = Vec::new();
+        for key in parked {
+            let senseless = self.watch.has_skipped(consumer, &key.aggregate);
+            orders.push((key, self.settings.skips && (senseless || self.dice.chance(2_000))));
+        }
         if orders.is_empty() {
             return;
         }

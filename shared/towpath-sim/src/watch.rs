@@ -49,6 +49,11 @@ impl Watch {
         self.passed.get(&(consumer, aggregate.clone())).is_some_and(|passed| passed.contains_key(&seq))
     }
 
+    /// Was an event of this aggregate passed over? What comes after it may not make sense to its handlers any more.
+    pub(crate) fn has_skipped(&self, consumer: usize, aggregate: &AggregateKey) -> bool {
+        self.passed.get(&(consumer, aggregate.clone())).is_some_and(|passed| passed.values().any(|run| !run))
+    }
+
     /// What was applied, for the checks at rest.
     pub(crate) fn applied(&self, names: &[towpath::ConsumerName]) -> Applied {
         let seqs = |passed: &BTreeMap<Seq, bool>| passed.iter().filter(|(_, run)| **run).map(|(seq, _)| *seq).collect();
@@ -192,7 +197,7 @@ impl Cloud {
         let row = self.db.tables.outbox.get(&(of.clone(), trouble.seq));
         let poison = row.is_some_and(|row| (self.consumers[consumer].subject.is_poison)(&row.envelope));
         let fatal = ended >= DEATHS && trouble.class == "process ended";
-        if !again && !poison && !fatal {
+        if !again && !poison && !fatal && !self.watch.has_skipped(consumer, of) {
             let why = format!("parked though nothing is wrong with the event: {trouble:?}");
             self.broken("P6", Some(of), why);
         }

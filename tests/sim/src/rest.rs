@@ -95,7 +95,7 @@ fn every_order_was_answered(tables: &Tables, applied: &Applied, consumer: &Consu
 }
 
 fn summaries_are_folds(tables: &Tables, applied: &Applied, consumer: &ConsumerName) -> Checked {
-    for (aggregate, seqs) in applied.by(consumer) {
+    for (aggregate, seqs) in applied.by(consumer).filter(|(_, seqs)| !seqs.is_empty()) {
         let key = CursorKey { aggregate: aggregate.clone(), consumer: consumer.clone() };
         let state = tables.summaries[&key].state.as_deref().ok_or_else(|| format!("{aggregate} has no row"))?;
         let cancelled = seqs
