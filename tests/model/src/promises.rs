@@ -1,0 +1,193 @@
+//! What holds in every state, and which states show that the search came to where it is interesting.
+//! Must not know: which steps there are.
+
+use stateright::Property;
+
+use crate::call::{Call, Job, Verb};
+use crate::journal::Code;
+use crate::play::Next;
+use crate::row::Running;
+use crate::state::{Bounds, State};
+use crate::world::World;
+
+/// Each effect happens at most once, in the order of the journal.
+pub const ONCE_IN_ORDER: &str = "effects happen once and in order";
+/// What the cursor has passed was applied, or passed over on record; and nothing above it was.
+pub const NOTHING_PASSED: &str = "the cursor passes nothing that was not applied or skipped on record";
+/// A skip passes only the event that its operator looked at.
+pub const SKIP_ON_RECORD: &str = "a skip is on record, and of the event that somebody ordered to skip";
+/// At rest and behind, neither parked nor woken by the auditor.
+pub const NEVER_STUCK: &str = "never stuck";
+/// Nothing but a loss needs the auditor.
+pub const NO_AUDITOR_NEEDED: &str = "without a loss nothing is stuck even without the auditor";
+/// Once nothing goes wrong any more, all is applied or waits behind a parked row.
+pub const DRAINED: &str = "once faults stop, all is applied or behind a parked row";
+/// A row that says that its ticket was sent is right.
+pub const TICKET_SENT: &str = "a parked row that says that its ticket was sent is right";
+/// A parked row has a ticket that holds, or the auditor sends it.
+pub const TICKET: &str = "every parked row has a ticket, or the auditor sends one";
+/// With the console alone all is applied in the end.
+pub const CONSOLE: &str = "the console alone resumes";
+/// With the command line alone all is applied in the end.
+pub const COMMAND_LINE: &str = "the command line alone resumes";
+/// An event that ends its process each time is parked.
+pub const POISON: &str = "an event that ends its process is parked";
+/// A first delivery is one commit and nothing after it.
+pub const NO_QUERY: &str = "a first delivery asks nothing after its commit";
+
+/// The promises.
+pub(crate) fn properties() -> Vec<Property<World>> {
+    vec![
+        Property::always(ONCE_IN_ORDER, |_, state: &State| state.applied.is_sorted_by(|a, b| a < b)),
+        Property::always(NOTHING_PASSED, |world, state: &State| {
+            let wanted = |seq: &u8| world.bounds.journal[usize::from(*seq) - 1].is_wanted();
+            let passed = (1..=state.cursor()).filter(wanted).all(|seq| state.is_accounted(seq));
+            passed && state.applied.iter().all(|seq| *seq <= state.cursor())
+        }),
+        Property::always(SKIP_ON_RECORD, |_, state: &State| state.skipped & !state.asked == 0),
+        Property::always(NEVER_STUCK, |world, state: &State| {
+            !world.is_stuck(state) || !world.bounds.auditor || world.ticks(state)
+        }),
+        Property::always(NO_AUDITOR_NEEDED, |world, state: &State| {
+            !world.is_stuck(state) || world.bounds.auditor || world.has_lost(state)
+        }),
+        Property::always(DRAINED, |world, state: &State| {
+            !world.is_worth_a_forecast(state) || world.fate(state).drained
+        }),
+        Property::always(TICKET_SENT, |_, state: &State| {
+            let says = state.row.filter(|row| row.held.is_some_and(|held| held.ticket == Some(true)));
+            says.is_none_or(|row| !row.is_parked() || state.sent == row.rev)
+        }),
+        Property::always(TICKET, |world, state: &State| {
+            let lost = world.bounds.faults.lost_tickets > state.left.lost_tickets;
+            let moved = world.bounds.faults.redrives > state.left.redrives && state.is_parked();
+            !world.is_worth_a_forecast(state) || !world.bounds.auditor || lost || moved || world.fate(state).ticket
+        }),
+        Property::always(CONSOLE, |world, state: &State| {
+            !world.is_worth_a_forecast(state) || !world.bounds.auditor || world.fate(state).by_console
+        }),
+        Property::always(COMMAND_LINE, |world, state: &State| {
+            let fate = |state| world.fate(state);
+            !world.is_worth_a_forecast(state) || fate(state).by_retry && fate(state).by_skip
+        }),
+        Property::always(POISON, |world, state: &State| {
+            !world.is_worth_a_forecast(state) || world.fate(state).poison_parked
+        }),
+        Property::always(NO_QUERY, |world, state: &State| {
+            !world.pages_at_work(state).iter().any(|page| {
+                let asks = matches!(page.next, Next::Asks(Call::Journal | Call::Look { .. }));
+                !page.is_wake() && page.committed && !page.refused && asks
+            })
+        }),
+    ]
+}
+
+type Reached = (&'static str, fn(&World, &State) -> bool, fn(&Bounds) -> bool);
+
+/// States that must be come to, within bounds that allow it.
+const REACHED: &[Reached] = &[
+    ("all is applied", |world, state: &State| world.is_complete(state) && state.skipped == 0, |_| true),
+    ("two are at work on the row", |_, state| state.workers.iter().all(Option::is_some), |_| true),
+    ("a write is refused", |world, state: &State| world.pages_at_work(state).iter().any(|page| page.refused), |_| true),
+    (
+        "a gap is filled",
+        |world, state: &State| {
+            let fills = |page: &crate::book::Page| !page.is_wake() && page.has_read_on();
+            world.pages_at_work(state).iter().any(|page| fills(page))
+        },
+        |_| true,
+    ),
+    (
+        "a later delivery is handed over",
+        |world, state: &State| {
+            let over = |page: &crate::book::Page| matches!((&page.of.job, &page.next), (Job::Batch(all), Next::Asks(Call::Wake(Verb::Advance))) if all.iter().all(|m| m.again));
+            world.pages_at_work(state).iter().any(|page| over(page))
+        },
+        |bounds| bounds.faults.crashes + bounds.faults.expiries > 0,
+    ),
+    (
+        "the row is retrying after a failure",
+        |_, state| {
+            state.row.is_some_and(|row| {
+                row.held.is_some_and(|held| !held.backlog && held.ticket.is_none()) && !row.is_parked()
+            })
+        },
+        |bounds| bounds.faults.failures + bounds.faults.rejections > 0,
+    ),
+    (
+        "an attempt has ended its process",
+        |_, state| state.row.is_some_and(|row| row.running() == Running::Dead),
+        |bounds| bounds.faults.crashes > 0,
+    ),
+    ("the row is parked", |_, state| state.is_parked(), |bounds| bounds.faults.rejections > 0),
+    (
+        "the row is parked, its ticket is missing",
+        |_, state| {
+            state.is_parked() && state.row.is_some_and(|row| row.held.is_some_and(|held| held.ticket == Some(false)))
+        },
+        |bounds| {
+            bounds.faults.rejections > 0
+                && bounds.faults.refusals + bounds.faults.lost_answers + bounds.faults.orders > 0
+        },
+    ),
+    (
+        "a ticket no longer holds",
+        |_, state| {
+            state.row.is_some_and(|row| !state.tickets.is_empty() && state.tickets.iter().all(|rev| *rev < row.rev))
+        },
+        |bounds| bounds.faults.rejections > 0,
+    ),
+    (
+        "a parked row is resumed",
+        |world, state: &State| world.is_complete(state) && state.tickets.contains(&0),
+        |bounds| bounds.faults.rejections > 0 && bounds.faults.orders + bounds.faults.redrives > 0,
+    ),
+    (
+        "an event is skipped on record",
+        |_, state| state.skipped != 0,
+        |bounds| bounds.faults.rejections > 0 && bounds.faults.orders > 0,
+    ),
+    (
+        "the auditor finds what was lost",
+        |world, state: &State| world.is_stuck(state) && world.ticks(state),
+        |bounds| bounds.auditor && bounds.faults.losses > 0,
+    ),
+    (
+        "old code has met a newer generation",
+        |world, state: &State| {
+            let meets = |page: &crate::book::Page| page.of.code == Code::Old && page.saw_newer();
+            world.pages_at_work(state).iter().any(|page| meets(page))
+        },
+        |bounds| bounds.old_code,
+    ),
+];
+
+/// Those of them that these bounds allow.
+pub(crate) fn reached(bounds: &Bounds) -> Vec<Property<World>> {
+    let possible = REACHED.iter().filter(|(_, _, is_possible)| is_possible(bounds));
+    possible.map(|(name, holds, _)| Property::sometimes(name, *holds)).collect()
+}
+
+impl World {
+    /// At rest, behind the journal, and not parked.
+    fn is_stuck(&self, state: &State) -> bool {
+        state.is_at_rest() && !state.is_parked() && state.is_behind(&self.bounds.journal)
+    }
+
+    fn has_lost(&self, state: &State) -> bool {
+        state.left.losses < self.bounds.faults.losses
+    }
+
+    fn is_complete(&self, state: &State) -> bool {
+        usize::from(state.head) == self.bounds.journal.len() && state.is_done(&self.bounds.journal)
+    }
+
+    /// Whoever is at work comes to an end by and by, so what is promised in the end is asked where nobody is.
+    fn is_worth_a_forecast(&self, state: &State) -> bool {
+        state.is_idle() && (self.bounds.auditor || !self.has_lost(state))
+    }
+
+    pub(crate) fn pages_at_work(&self, state: &State) -> Vec<std::sync::Arc<crate::book::Page>> {
+        state.workers.iter().flatten().map(|worker| self.book.page(worker.page)).collect()
+    }
+}
