@@ -168,6 +168,7 @@ impl Acts<'_> {
     /// An invocation begins, with its first read: until then it might as well have been delivered later.
     fn start(&self, state: &mut State, code: Code, job: Job, expired: bool) {
         let Some(slot) = state.workers.iter().position(Option::is_none) else { return };
+        state.left.old_code = state.left.old_code.saturating_sub(u8::from(code == Code::Old));
         let page = self.book.begin(Invocation { code, job });
         state.workers[slot] = Some(Worker { page, expired });
         let looks = matches!(&self.book.page(page).next, Next::Asks(Call::Look { .. }));
@@ -273,7 +274,7 @@ impl Acts<'_> {
             }
             Call::Ticket(rev) => {
                 state.tickets.push(*rev);
-                state.sent = *rev;
+                state.sent.push(*rev);
                 Said::Done
             }
         };

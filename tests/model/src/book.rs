@@ -10,8 +10,10 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::call::{Answer, Call, Invocation, Job, Said};
-use crate::journal::Type;
+use towpath::Status;
+
+use crate::call::{Answer, Call, Invocation, Job, Said, Verb};
+use crate::journal::{Code, Type};
 use crate::play::{Next, play, tick_wakes};
 use crate::row::{Due, Row, Running};
 
@@ -42,8 +44,8 @@ struct Carried {
     passed: bool,
     /// Refusals since then.
     refusals: u8,
-    /// What it has written or tried to write since then: whether an attempt is its own.
-    tried: Vec<(Running, Option<(Due, bool)>, u8)>,
+    /// Has it marked an attempt, or tried to, and not yet said how that ended?
+    marked: bool,
     /// Did a call stay unanswered, or time run out? Then it comes to an end another way.
     disturbed: bool,
 }
@@ -52,18 +54,15 @@ impl Carried {
     fn and(&self, call: &Call, answer: Answer) -> Self {
         let mut carried = self.clone();
         carried.disturbed |= answer.late || answer.said == Said::Away;
-        if let Call::Commit(change) = call {
-            if answer.said == Said::Done && !change.effects.is_empty() {
-                return Self { passed: true, disturbed: carried.disturbed, ..Self::default() };
-            }
-            carried.refusals += u8::from(answer.said == Said::Refused);
-            let tried = change.to.map(|row| {
-                let held = row.held.map(|held| (held.due, held.ticket.is_some()));
-                (row.running(), held, row.attempt)
-            });
-            if let Some(tried) = tried.filter(|tried| carried.tried.last() != Some(tried)) {
-                carried.tried.push(tried);
-            }
+        let Call::Commit(change) = call else { return carried };
+        if answer.said == Said::Done && !change.effects.is_empty() {
+            return Self { passed: true, refusals: 0, ..carried };
+        }
+        carried.refusals += u8::from(answer.said == Said::Refused);
+        if let Some(row) = change.to {
+            let failed = row.status() == Status::Retrying
+                && row.held.is_some_and(|held| !held.backlog && held.due == Due::Soon && held.running == Running::No);
+            carried.marked = (carried.marked || row.running() == Running::OWN) && !failed;
         }
         carried
     }
@@ -192,9 +191,16 @@ impl Page {
         self.answers.iter().any(|answer| matches!(answer.said, Said::Rows(_)))
     }
 
-    /// Has it seen a row that newer code wrote than the old one is?
-    pub fn saw_newer(&self) -> bool {
-        self.answers.iter().any(|answer| matches!(answer.said, Said::Row(Some(row)) if row.generation > 1))
+    /// Is it old code that has seen a row that newer code wrote?
+    pub fn met_newer(&self) -> bool {
+        let newer = |answer: &Answer| matches!(answer.said, Said::Row(Some(row)) if row.generation > 1);
+        self.of.code == Code::Old && self.answers.iter().any(newer)
+    }
+
+    /// Is it about to wake somebody because its messages were delivered before?
+    pub fn hands_over_again(&self) -> bool {
+        let again = |job: &Job| matches!(job, Job::Batch(all) if all.iter().all(|message| message.again));
+        again(&self.of.job) && self.next == Next::Asks(Call::Wake(Verb::Advance))
     }
 
     /// Its number: its own, or that of all that look at the row anew with the same behind them.

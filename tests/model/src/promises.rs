@@ -1,13 +1,15 @@
 //! What holds in every state, and which states show that the search came to where it is interesting.
 //! Must not know: which steps there are.
 
+use std::sync::Arc;
+
 use stateright::Property;
 
-use crate::call::{Call, Job, Verb};
-use crate::journal::Code;
+use crate::book::Page;
+use crate::call::Call;
 use crate::play::Next;
 use crate::row::Running;
-use crate::state::{Bounds, State};
+use crate::state::{Bounds, Faults, State};
 use crate::world::World;
 
 /// Each effect happens at most once, in the order of the journal.
@@ -46,7 +48,7 @@ pub(crate) fn properties() -> Vec<Property<World>> {
         }),
         Property::always(SKIP_ON_RECORD, |_, state: &State| state.skipped & !state.asked == 0),
         Property::always(NEVER_STUCK, |world, state: &State| {
-            !world.is_stuck(state) || !world.bounds.auditor || world.ticks(state)
+            !world.is_stuck(state) || !world.bounds.auditor || world.will_tick(state)
         }),
         Property::always(NO_AUDITOR_NEEDED, |world, state: &State| {
             !world.is_stuck(state) || world.bounds.auditor || world.has_lost(state)
@@ -55,8 +57,8 @@ pub(crate) fn properties() -> Vec<Property<World>> {
             !world.is_worth_a_forecast(state) || world.fate(state).drained
         }),
         Property::always(TICKET_SENT, |_, state: &State| {
-            let says = state.row.filter(|row| row.held.is_some_and(|held| held.ticket == Some(true)));
-            says.is_none_or(|row| !row.is_parked() || state.sent == row.rev)
+            let says = state.row.filter(|row| row.is_parked() && state.says_of_ticket() == Some(true));
+            says.is_none_or(|row| state.sent.contains(&row.rev))
         }),
         Property::always(TICKET, |world, state: &State| {
             let lost = world.bounds.faults.lost_tickets > state.left.lost_tickets;
@@ -86,81 +88,71 @@ type Reached = (&'static str, fn(&World, &State) -> bool, fn(&Bounds) -> bool);
 
 /// States that must be come to, within bounds that allow it.
 const REACHED: &[Reached] = &[
-    ("all is applied", |world, state: &State| world.is_complete(state) && state.skipped == 0, |_| true),
-    ("two are at work on the row", |_, state| state.workers.iter().all(Option::is_some), |_| true),
-    ("a write is refused", |world, state: &State| world.pages_at_work(state).iter().any(|page| page.refused), |_| true),
-    (
-        "a gap is filled",
-        |world, state: &State| {
-            let fills = |page: &crate::book::Page| !page.is_wake() && page.has_read_on();
-            world.pages_at_work(state).iter().any(|page| fills(page))
-        },
-        |_| true,
-    ),
+    ("all is applied", |world, state| world.is_complete(state) && state.skipped == 0, |_| true),
+    ("two are at work on the row", |_, state| state.workers.iter().all(Option::is_some), |bounds| is_rough(bounds)),
+    ("a write is refused", |world, state| world.works(state, |page| page.refused), |bounds| is_rough(bounds)),
+    ("a gap is filled", |world, state| world.works(state, |page| !page.is_wake() && page.has_read_on()), |_| true),
     (
         "a later delivery is handed over",
-        |world, state: &State| {
-            let over = |page: &crate::book::Page| matches!((&page.of.job, &page.next), (Job::Batch(all), Next::Asks(Call::Wake(Verb::Advance))) if all.iter().all(|m| m.again));
-            world.pages_at_work(state).iter().any(|page| over(page))
-        },
+        |world, state| world.works(state, Page::hands_over_again),
         |bounds| bounds.faults.crashes + bounds.faults.expiries > 0,
     ),
     (
         "the row is retrying after a failure",
-        |_, state| {
-            state.row.is_some_and(|row| {
-                row.held.is_some_and(|held| !held.backlog && held.ticket.is_none()) && !row.is_parked()
-            })
-        },
+        |_, state| state.row.is_some_and(|row| row.has_failed()),
         |bounds| bounds.faults.failures + bounds.faults.rejections > 0,
     ),
     (
         "an attempt has ended its process",
         |_, state| state.row.is_some_and(|row| row.running() == Running::Dead),
-        |bounds| bounds.faults.crashes > 0,
+        |bounds| {
+            let faults = &bounds.faults;
+            faults.crashes > 1 || faults.crashes > 0 && faults.failures + faults.rejections > 0
+        },
     ),
-    ("the row is parked", |_, state| state.is_parked(), |bounds| bounds.faults.rejections > 0),
+    ("the row is parked", |_, state| state.is_parked(), |bounds| parks(bounds)),
     (
         "the row is parked, its ticket is missing",
-        |_, state| {
-            state.is_parked() && state.row.is_some_and(|row| row.held.is_some_and(|held| held.ticket == Some(false)))
-        },
+        |_, state| state.is_parked() && state.says_of_ticket() == Some(false),
         |bounds| {
-            bounds.faults.rejections > 0
-                && bounds.faults.refusals + bounds.faults.lost_answers + bounds.faults.orders > 0
+            let faults = &bounds.faults;
+            parks(bounds) && faults.refusals + faults.lost_answers + faults.orders + faults.redrives > 0
         },
     ),
     (
         "a ticket no longer holds",
-        |_, state| {
-            state.row.is_some_and(|row| !state.tickets.is_empty() && state.tickets.iter().all(|rev| *rev < row.rev))
-        },
-        |bounds| bounds.faults.rejections > 0,
+        |_, state| state.tickets.iter().any(|rev| *rev < state.row.map_or(0, |row| row.rev)),
+        |bounds| parks(bounds) && bounds.faults.orders > 0,
     ),
     (
         "a parked row is resumed",
-        |world, state: &State| world.is_complete(state) && state.tickets.contains(&0),
-        |bounds| bounds.faults.rejections > 0 && bounds.faults.orders + bounds.faults.redrives > 0,
+        |world, state| world.is_complete(state) && state.left.resumed(&world.bounds.faults),
+        |bounds| parks(bounds) && bounds.faults.orders + bounds.faults.redrives > 0,
     ),
     (
         "an event is skipped on record",
         |_, state| state.skipped != 0,
-        |bounds| bounds.faults.rejections > 0 && bounds.faults.orders > 0,
+        |bounds| parks(bounds) && bounds.faults.orders > 0,
     ),
     (
-        "the auditor finds what was lost",
-        |world, state: &State| world.is_stuck(state) && world.ticks(state),
+        "a lost wake or message is found by the auditor",
+        |world, state| world.is_stuck(state) && world.ticks(state),
         |bounds| bounds.auditor && bounds.faults.losses > 0,
     ),
     (
         "old code has met a newer generation",
-        |world, state: &State| {
-            let meets = |page: &crate::book::Page| page.of.code == Code::Old && page.saw_newer();
-            world.pages_at_work(state).iter().any(|page| meets(page))
-        },
-        |bounds| bounds.old_code,
+        |world, state| world.works(state, Page::met_newer),
+        |bounds| bounds.faults.old_code > 0,
     ),
 ];
+
+fn is_rough(bounds: &Bounds) -> bool {
+    bounds.auditor || bounds.faults != Faults::default()
+}
+
+fn parks(bounds: &Bounds) -> bool {
+    bounds.faults.rejections > 1 || bounds.auditor && bounds.faults.rejections > 0
+}
 
 /// Those of them that these bounds allow.
 pub(crate) fn reached(bounds: &Bounds) -> Vec<Property<World>> {
@@ -172,6 +164,13 @@ impl World {
     /// At rest, behind the journal, and not parked.
     fn is_stuck(&self, state: &State) -> bool {
         state.is_at_rest() && !state.is_parked() && state.is_behind(&self.bounds.journal)
+    }
+
+    /// Does the auditor wake it, now or when it is due?
+    fn will_tick(&self, state: &State) -> bool {
+        let mut later = state.clone();
+        later.minutes();
+        self.ticks(&later)
     }
 
     fn has_lost(&self, state: &State) -> bool {
@@ -187,7 +186,11 @@ impl World {
         state.is_idle() && (self.bounds.auditor || !self.has_lost(state))
     }
 
-    pub(crate) fn pages_at_work(&self, state: &State) -> Vec<std::sync::Arc<crate::book::Page>> {
+    fn works(&self, state: &State, so: fn(&Page) -> bool) -> bool {
+        self.pages_at_work(state).iter().any(|page| so(page))
+    }
+
+    pub(crate) fn pages_at_work(&self, state: &State) -> Vec<Arc<Page>> {
         state.workers.iter().flatten().map(|worker| self.book.page(worker.page)).collect()
     }
 }

@@ -95,6 +95,11 @@ impl Row {
         self.status() == Status::Parked
     }
 
+    /// Is it retrying because an event has failed?
+    pub fn has_failed(&self) -> bool {
+        self.status() == Status::Retrying && self.held.is_some_and(|held| !held.backlog)
+    }
+
     /// Is an attempt under way, or was when its process ended?
     pub fn running(&self) -> Running {
         self.held.map_or(Running::No, |held| held.running)

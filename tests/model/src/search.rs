@@ -43,13 +43,7 @@ pub fn search_for(world: World, promise: &'static str) -> Searched {
 fn run(world: World, until: HasDiscoveries) -> Searched {
     let (bounds, began) = (world.bounds.clone(), Instant::now());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let checker = world
-        .checker()
-        .threads(threads)
-        .finish_when(until)
-        .target_max_depth(std::env::var("D").map_or(1000, |d| d.parse().expect("x")))
-        .spawn_bfs()
-        .join();
+    let checker = world.checker().threads(threads).finish_when(until).spawn_bfs().join();
     let world = checker.model();
     let found = checker.discoveries();
     let (mut broken, mut missed) = (Vec::new(), Vec::new());
@@ -74,7 +68,7 @@ fn run(world: World, until: HasDiscoveries) -> Searched {
 impl Display for Searched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (bounds, seconds) = (format!("{:?}", self.bounds), self.time.as_secs_f32());
-        writeln!(f, "{}", bounds.replace("Bounds ", "").replace("Faults ", ""))?;
+        writeln!(f, "{}", without_zeros(&bounds))?;
         writeln!(f, "{} states, depth {}, {} moments, {seconds:.1} s", self.states, self.depth, self.moments)?;
         for (promise, story) in &self.broken {
             writeln!(f, "BROKEN: {promise}\n{story}")?;
@@ -84,6 +78,13 @@ impl Display for Searched {
         }
         Ok(())
     }
+}
+
+/// What may not go wrong goes without saying.
+fn without_zeros(bounds: &str) -> String {
+    let said = bounds.replace("Bounds ", "").replace("Faults ", "").replace(" }", ", }");
+    let parts = said.split(", ").filter(|part| !part.ends_with(": 0")).collect::<Vec<_>>();
+    parts.join(", ").replace(", }", " }")
 }
 
 impl World {

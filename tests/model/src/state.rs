@@ -38,6 +38,15 @@ pub struct Faults {
     pub redrives: u8,
     /// Somebody looks at a parked row and orders something.
     pub orders: u8,
+    /// The code of before runs, beside the new one.
+    pub old_code: u8,
+}
+
+impl Faults {
+    /// Has somebody looked after a parked row, when so much was possible before?
+    pub(crate) fn resumed(&self, before: &Self) -> bool {
+        self.orders < before.orders || self.redrives < before.redrives
+    }
 }
 
 /// The bounds of one search.
@@ -47,18 +56,34 @@ pub struct Bounds {
     pub journal: Vec<Type>,
     /// Are all of its rows committed before anything else happens?
     pub committed: bool,
+    /// Does old code run beside rows of a type that it does not know? It should not: first the code is deployed
+    /// everywhere, then the producer.
+    pub rash: bool,
     /// Most batches at a time, but for those whose visibility has expired: a FIFO queue gives one of a group.
     pub batches: usize,
     /// Most messages of one batch.
     pub batch: usize,
     /// Most equal wakes that wait; one more would do nothing that these do not.
     pub wakes: usize,
-    /// Does the code of before run beside the new one?
-    pub old_code: bool,
     /// Does the auditor tick?
     pub auditor: bool,
     /// What may go wrong.
     pub faults: Faults,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            journal: vec![Type::Added; 3],
+            committed: true,
+            rash: false,
+            batches: 1,
+            batch: 1,
+            wakes: 1,
+            auditor: false,
+            faults: Faults::default(),
+        }
+    }
 }
 
 /// A process at work.
@@ -100,8 +125,8 @@ pub struct State {
     pub wakes: Vec<Message<Verb>>,
     /// The dead-letter queue: the revs of tickets.
     pub tickets: Vec<u8>,
-    /// The rev of the last ticket that was sent.
-    pub sent: u8,
+    /// The revs of tickets that were ever sent, but for those that no longer hold.
+    pub sent: Vec<u8>,
     /// What operators are about to order.
     pub orders: Vec<Order>,
     /// The processes.
@@ -126,7 +151,7 @@ impl State {
             fifo: Vec::new(),
             wakes: Vec::new(),
             tickets: Vec::new(),
-            sent: 0,
+            sent: Vec::new(),
             orders: Vec::new(),
             workers: [None; 2],
             left: bounds.faults,
@@ -145,6 +170,11 @@ impl State {
         }
     }
 
+    /// Does the journal have a row of a type that the old code does not know?
+    pub fn has_moved(&self, journal: &[Type]) -> bool {
+        journal[..usize::from(self.head)].contains(&Type::Moved)
+    }
+
     /// How far the consumer is.
     pub fn cursor(&self) -> u8 {
         self.row.map_or(0, |row| row.seq)
@@ -153,6 +183,11 @@ impl State {
     /// Is the row parked?
     pub fn is_parked(&self) -> bool {
         self.row.is_some_and(|row| row.is_parked())
+    }
+
+    /// What the row says of its ticket: was it sent?
+    pub fn says_of_ticket(&self) -> Option<bool> {
+        self.row.and_then(|row| row.held).and_then(|held| held.ticket)
     }
 
     /// Is no process at work?
@@ -232,6 +267,10 @@ impl State {
                 other => other,
             });
         }
+        let now = self.row.map_or(0, |row| row.rev);
+        self.sent.retain(|rev| *rev >= now);
+        self.sent.sort_unstable();
+        self.sent.dedup();
         if self.is_idle() && self.before.is_none() {
             self.count_revs_anew();
         }
@@ -252,7 +291,7 @@ impl State {
             Verb::Retry(rev) => Verb::Retry(anew(rev)),
             Verb::Skip(rev) => Verb::Skip(anew(rev)),
         };
-        self.sent = if row.is_parked() { anew(self.sent) } else { 0 };
+        self.sent.iter_mut().for_each(|rev| *rev = anew(*rev));
         self.tickets.iter_mut().for_each(|rev| *rev = anew(*rev));
         self.tickets.sort_unstable();
         self.tickets.dedup_by(|a, b| *a == 0 && *b == 0);

@@ -7,7 +7,7 @@ use crate::act::{Action, Acts, How, Queue};
 use crate::book::Book;
 use crate::call::{Call, End, Job, Verb};
 use crate::calm::Forecast;
-use crate::journal::{Code, Mood};
+use crate::journal::{Code, Mood, Type};
 use crate::play::Next;
 use crate::promises::{properties, reached};
 use crate::row::Due;
@@ -68,7 +68,12 @@ impl World {
         let batches = self.pages_at_work(state).into_iter().zip(state.workers.iter().flatten());
         let blocked =
             batches.filter(|(page, worker)| !page.is_wake() && !worker.expired).count() >= self.bounds.batches;
-        let codes: &[Code] = if self.bounds.old_code { &[Code::Old, Code::New] } else { &[Code::New] };
+        let codes: &[Code] = if state.left.old_code > 0 && (self.bounds.rash || !state.has_moved(&self.bounds.journal))
+        {
+            &[Code::Old, Code::New]
+        } else {
+            &[Code::New]
+        };
         for code in codes {
             for set in 1_u8..if blocked { 1 } else { 1 << state.fifo.len().min(7) } {
                 let doubled = (1..state.fifo.len())
@@ -191,8 +196,11 @@ impl Model for World {
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        if usize::from(state.head) < self.bounds.journal.len() {
-            actions.push(Action::Produce);
+        if let Some(next) = self.bounds.journal.get(usize::from(state.head)) {
+            let old = || self.pages_at_work(state).iter().any(|page| page.of.code == Code::Old);
+            if self.bounds.rash || *next != Type::Moved || !old() {
+                actions.push(Action::Produce);
+            }
         }
         self.deliveries(state, actions);
         self.steps(state, 0, actions);
