@@ -172,7 +172,8 @@ impl Acts<'_> {
         let page = self.book.begin(Invocation { code, job });
         state.workers[slot] = Some(Worker { page, expired });
         let looks = matches!(&self.book.page(page).next, Next::Asks(Call::Look { .. }));
-        if looks && state.left.refusals == 0 && state.left.old_reads == 0 {
+        let left = &state.left;
+        if looks && left.refusals + left.old_reads + left.timeouts == 0 {
             self.step(state, slot, How::Well);
         }
         self.go_on(state, slot);
