@@ -186,6 +186,11 @@ impl Page {
         matches!(self.of.job, Job::Wake(_))
     }
 
+    /// Did a call stay unanswered, or time run out?
+    pub fn was_disturbed(&self) -> bool {
+        self.carried.disturbed
+    }
+
     /// Has it read the journal?
     pub fn has_read_on(&self) -> bool {
         self.answers.iter().any(|answer| matches!(answer.said, Said::Rows(_)))

@@ -78,7 +78,7 @@ pub(crate) fn properties() -> Vec<Property<World>> {
         Property::always(NO_QUERY, |world, state: &State| {
             !world.pages_at_work(state).iter().any(|page| {
                 let asks = matches!(page.next, Next::Asks(Call::Journal | Call::Look { .. }));
-                !page.is_wake() && page.committed && !page.refused && asks
+                !page.is_wake() && page.committed && !page.refused && !page.was_disturbed() && asks
             })
         }),
     ]

@@ -82,7 +82,8 @@ impl Display for Searched {
 
 /// What may not go wrong goes without saying.
 fn without_zeros(bounds: &str) -> String {
-    let said = bounds.replace("Bounds ", "").replace("Faults ", "").replace(" }", ", }");
+    let said =
+        bounds.replace("Bounds ", "").replace("Faults ", "").replace("{ crashes: 0, ", "{ ").replace(" }", ", }");
     let parts = said.split(", ").filter(|part| !part.ends_with(": 0")).collect::<Vec<_>>();
     parts.join(", ").replace(", }", " }")
 }

@@ -236,10 +236,11 @@ impl State {
         self.pass_time(|held| held.due = if held.due == Due::Soon { Due::Past } else { held.due });
     }
 
-    /// Puts a wake into its queue.
+    /// Puts a wake into its queue. One that was delivered before is another one: it may still be deleted.
     pub(crate) fn send_wake(&mut self, verb: Verb, most: usize) {
-        if self.wakes.iter().filter(|waiting| waiting.body == verb).count() < most {
-            self.wakes.push(Message { body: verb, again: false });
+        let wake = Message { body: verb, again: false };
+        if self.wakes.iter().filter(|waiting| **waiting == wake).count() < most {
+            self.wakes.push(wake);
         }
     }
 

@@ -45,10 +45,6 @@ fn audited(faults: Faults) -> Bounds {
     Bounds { auditor: true, ..with(faults) }
 }
 
-fn meanwhile(faults: Faults) -> Bounds {
-    Bounds { committed: false, ..with(faults) }
-}
-
 #[test]
 fn acknowledged_before_the_commit_is_found() {
     is_found(Bug::AcknowledgedOnDelivery, with(Faults { crashes: 1, ..NONE }), NO_AUDITOR_NEEDED);
@@ -68,6 +64,10 @@ fn an_unconditional_write_is_found() {
 #[cfg(feature = "planted")]
 mod in_the_code {
     use super::*;
+
+    fn meanwhile(faults: Faults) -> Bounds {
+        Bounds { committed: false, ..with(faults) }
+    }
 
     /// A known bug by its name in the code, the bounds within which it shows, and the promise that it breaks.
     macro_rules! found {

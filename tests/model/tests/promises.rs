@@ -25,6 +25,8 @@ fn with(faults: Faults) -> Bounds {
 fn effects_happen_once_and_in_order_whichever_steps_processes_end_at() {
     holds(with(Faults { crashes: 2, ..Faults::default() }));
     holds(with(Faults { crashes: 1, expiries: 1, ..Faults::default() }));
+    let faults = Faults { crashes: 2, expiries: 1, ..Faults::default() };
+    holds(Bounds { journal: vec![Added, Added], ..with(faults) });
 }
 
 #[test]
@@ -90,6 +92,59 @@ fn every_parked_row_has_a_ticket_or_the_auditor_sends_one() {
 fn a_failure_that_lasts_is_parked_and_one_that_passes_is_not() {
     let faults = Faults { failures: 3, days: 1, ..Faults::default() };
     holds(Bounds { journal: vec![Added, Added], ..with(faults) });
+}
+
+/// One more of one thing that can go wrong.
+const ONE_MORE: [fn(&mut Faults); 14] = [
+    |faults| faults.crashes += 1,
+    |faults| faults.losses += 1,
+    |faults| faults.lost_tickets += 1,
+    |faults| faults.copies += 1,
+    |faults| faults.expiries += 1,
+    |faults| faults.lost_answers += 1,
+    |faults| faults.refusals += 1,
+    |faults| faults.old_reads += 1,
+    |faults| faults.timeouts += 1,
+    |faults| faults.failures += 1,
+    |faults| faults.rejections += 1,
+    |faults| faults.days += 1,
+    |faults| faults.redrives += 1,
+    |faults| faults.orders += 1,
+];
+
+/// These worlds hold every promise.
+fn all_hold(name: &str, worlds: impl IntoIterator<Item = Bounds>) {
+    let (mut states, mut searched, began) = (0, 0, std::time::Instant::now());
+    for bounds in worlds {
+        let found = search(World::new(bounds));
+        assert!(found.broken.is_empty(), "{found}");
+        (states, searched) = (states + found.states, searched + 1);
+    }
+    println!("{name}: {searched} worlds, {states} states, {:.1} s", began.elapsed().as_secs_f32());
+}
+
+fn one_more(of: &Bounds) -> Vec<Bounds> {
+    let more = |add: &fn(&mut Faults)| {
+        let mut bounds = of.clone();
+        add(&mut bounds.faults);
+        bounds
+    };
+    ONE_MORE.iter().map(more).collect()
+}
+
+#[test]
+fn whichever_two_things_go_wrong_together_every_promise_holds() {
+    let bounds = Bounds { journal: vec![Added, Added], committed: false, ..Bounds::default() };
+    all_hold("any two, without the auditor", one_more(&bounds).iter().flat_map(one_more));
+    let audited = Bounds { committed: true, auditor: true, ..bounds };
+    all_hold("any one, and the auditor", one_more(&audited));
+}
+
+#[test]
+fn whatever_goes_wrong_while_an_operator_looks_after_a_parked_event_every_promise_holds() {
+    let faults = Faults { rejections: 2, orders: 1, ..Faults::default() };
+    let bounds = Bounds { journal: vec![Added, Added], ..with(faults) };
+    all_hold("a parked event, an order and any one", one_more(&bounds));
 }
 
 #[test]
