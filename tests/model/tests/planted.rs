@@ -92,6 +92,12 @@ mod in_the_code {
             "21 any cancelled is a duplicate", Bounds { batches: 2, ..with(NONE) }, NO_AUDITOR_NEEDED;
         the_rest_not_reported_at_the_deadline_is_found:
             "32 the rest not reported at the deadline", with(Faults { timeouts: 1, ..NONE }), NO_AUDITOR_NEEDED;
+        an_unknown_outcome_taken_for_done_is_found:
+            "25 unknown outcome taken for done", with(Faults { refusals: 1, ..NONE }), NO_AUDITOR_NEEDED;
+        a_hand_over_without_a_wake_is_found:
+            "handed over though no wake was sent", with(Faults { failures: 1, refusals: 1, ..NONE }), NO_AUDITOR_NEEDED;
+        a_wake_out_of_time_that_is_deleted_is_found:
+            "32 a wake out of time is deleted", with(Faults { failures: 1, timeouts: 1, ..NONE }), NO_AUDITOR_NEEDED;
         a_verb_without_rev_is_found:
             "40 an order for any rev", audited(Faults { rejections: 2, orders: 2, ..NONE }), SKIP_ON_RECORD;
         marked_before_the_wake_is_found:
