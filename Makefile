@@ -33,7 +33,7 @@ HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 HOST_ARCHITECTURE := $(if $(filter aarch64%,$(HOST)),arm64,x86_64)
 LOCAL := CARGO_LAMBDA_COMPILER=cargo CARGO_BUILD_TARGET=$(HOST) RUSTFLAGS= \
 	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1
-PLANTED := towpath-aws/planted,sim/planted,fuzz/planted
+PLANTED := towpath-aws/planted,sim/planted,model/planted,fuzz/planted
 export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 export PYTHONDONTWRITEBYTECODE := 1
