@@ -184,7 +184,7 @@ fn place_in_body(error: &serde_path_to_error::Error<serde_json::Error>) -> Strin
         let dot = if place.is_empty() || matches!(step, Segment::Seq { .. }) { "" } else { "." };
         place = format!("{place}{dot}{step}");
     }
-    if place.is_empty() { ".".to_owned() } else { place }
+    if place.is_empty() { "its top".to_owned() } else { place }
 }
 
 /// A decoder's message without what the caller sent: names of unknown fields and values of the wrong type.
