@@ -251,8 +251,10 @@ impl Cloud {
             cloud.note(hashed, id, || (who.to_string(), format!("{name} {}{end}{how}", (call.say)())));
             answer
         };
-        let wait =
-            if self.strikes(Mishap::SlowCall) { self.dice.between(500, 60_000) } else { self.dice.between(1, 20) };
+        // Mostly slow enough for others to get in between, sometimes too slow for the process.
+        let (least, most) =
+            if self.strikes(Mishap::SlowCall) { (200, *self.dice.pick(&[1_000, 3_000, 60_000])) } else { (1, 20) };
+        let wait = self.dice.between(least, most);
         let fault = Fault::ALL.into_iter().find(|fault| self.strikes(Mishap::Call(*fault)));
         let fill = move |cloud: &mut Cloud, slot: &Slot<Result<T, E>>, answer: Result<T, E>| {
             slot.fill(answer);

@@ -93,7 +93,8 @@ impl Mishap {
     /// Rates of 10,000 to draw from, by what is counted: calls, reads, messages, processes, or runs.
     fn rates(self) -> [u32; 3] {
         match self {
-            Self::Call(_) | Self::SlowCall => [10, 60, 250],
+            Self::Call(_) => [10, 60, 250],
+            Self::SlowCall => [30, 200, 1_000],
             Self::StaleRead | Self::IndexLag | Self::RecordLate | Self::ClockSkew => [500, 2_000, 6_000],
             Self::EntryRefused | Self::DeliveryLost | Self::DeliveryDoubled | Self::AckLost => [50, 300, 1_500],
             Self::VisibilityLost | Self::HostileMessage => [50, 200, 800],

@@ -21,28 +21,35 @@ const CLOCKS: Duration = Duration::from_secs(6 * MINUTE);
 /// The shop of one seed.
 pub fn plan(dice: &mut Dice, clock: &Clock) -> Plan {
     let repaired = Rc::new(Cell::new(false));
-    let (subjects, diaries) = subjects(dice, clock, &repaired);
+    let crowded = dice.chance(2_000);
+    let (subjects, diaries) = subjects(dice, clock, &repaired, crowded);
     let names: Vec<String> = subjects.iter().map(|subject| subject.consumer.name().to_string()).collect();
-    let commands = commands(dice);
+    let commands = if crowded { crowd(dice) } else { commands(dice) };
     let at_rest = Box::new(move |tables: &_, applied: &_| rest::check(tables, applied, &names, &diaries));
     Plan { subjects, commands, at_rest, repaired }
 }
 
 /// Two to four consumers: some that are deployed, some that fail on purpose.
-fn subjects(dice: &mut Dice, clock: &Clock, repaired: &Rc<Cell<bool>>) -> (Vec<Subject>, Vec<&'static str>) {
+fn subjects(
+    dice: &mut Dice,
+    clock: &Clock,
+    repaired: &Rc<Cell<bool>>,
+    crowded: bool,
+) -> (Vec<Subject>, Vec<&'static str>) {
     let sound: [fn() -> Consumer; 3] = [inventory::consumer, order_summary::consumer, crm_timeline::consumer];
     let mut deployed: Vec<Subject> = Vec::new();
     let first = usize::try_from(dice.between(0, 2)).unwrap();
     for at in 0..=usize::try_from(dice.between(0, 1)).unwrap() {
         deployed.push(Subject { consumer: sound[(first + at) % 3](), is_poison: Box::new(|_| false), older: None });
     }
-    let mut names = vec!["failing", "late", "folding", "stock-notes"];
+    let mut names =
+        if crowded { vec!["late", "stock-notes"] } else { vec!["failing", "late", "folding", "stock-notes"] };
     let mut diaries = Vec::new();
     for _ in 0..dice.between(1, 2) {
         let name = names.remove(usize::try_from(dice.roll() % names.len() as u64).unwrap());
         let behaviour = Rc::new(Behaviour {
             name,
-            temper: temper(dice),
+            temper: if crowded { Temper::Flaky } else { temper(dice) },
             salt: dice.roll(),
             clock: clock.clone(),
             repaired: Rc::clone(repaired),
@@ -112,7 +119,7 @@ fn commands(dice: &mut Dice) -> Vec<Command> {
             }
             _ if !placed.is_empty() => {
                 let (tenant, order, then) = dice.pick(&placed).clone();
-                let at = then + Duration::from_millis(*dice.pick(&[50, 1_000, 20_000, 200_000]));
+                let at = then + Duration::from_millis(*dice.pick(&[50, 400, 1_200, 2_000, 6_500, 20_000, 200_000]));
                 commands.push(command(at, format!("cancel {order} for {tenant}"), async move |world| {
                     shop::cancel(world.command_ports(), &tenant, &order).await.is_some()
                 }));
@@ -121,6 +128,26 @@ fn commands(dice: &mut Dice) -> Vec<Command> {
         }
     }
     commands
+}
+
+/// Goods come in and are ordered, nearly all at once and of one kind: everything follows everything else closely.
+fn crowd(dice: &mut Dice) -> Vec<Command> {
+    let (tenants, begins) = (dice.between(1, 2), dice.between(0, 10 * MINUTE * 1_000));
+    let make = |number: u64| {
+        let tenant = format!("tenant-{}", dice.between(1, tenants));
+        let at = Duration::from_millis(begins + dice.between(0, 40_000));
+        let (key, sku) = (format!("c-{number}"), SKUS[0]);
+        if dice.chance(5_000) {
+            command(at, format!("receive 5 {sku} for {tenant}"), async move |world| {
+                shop::receive(world.command_ports(), &tenant, &key, sku, 5).await.is_some()
+            })
+        } else {
+            command(at, format!("place {key} for {tenant}"), async move |world| {
+                shop::place(world.command_ports(), &tenant, &key, &[(sku, 1)]).await.is_some()
+            })
+        }
+    };
+    (0..60).map(make).collect()
 }
 
 fn command(at: Duration, name: String, ask: impl AsyncFn(Rc<Instance>) -> bool + 'static) -> Command {
