@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from contextlib import contextmanager
@@ -19,8 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterator
 
-from cloud import CONSUMERS, ROOT, Stack, Trouble, fail_on_trouble, load
+from cloud import CONSUMERS, ROOT, Stack, Trouble, fail_on_trouble, load, mappings
+from kills import function_name
 from paper import console, table
+from processes import of_function
 from stack import HOST, answers, free_port, local_environment, wait_until
 
 NAME = "chaos"
@@ -137,13 +141,37 @@ def script(name: str, *arguments: str) -> None:
         raise Trouble(f"{name} failed:\n{done.stdout}{done.stderr}")
 
 
-def try_fault(fault: Fault, proxy: Proxy, seed: int, cli: Path) -> tuple[int, int, str]:
+class Killer(threading.Thread):
+    """Kills functions at any moment, so many times, with a pause in between."""
+
+    def __init__(self, stack: Stack, wanted: int, seed: int) -> None:
+        super().__init__(daemon=True)
+        self.stack, self.wanted, self.done, self.over = stack, wanted, 0, threading.Event()
+        self._dice = random.Random(seed)
+
+    def run(self) -> None:
+        names = [function_name(mapping["FunctionArn"]) for mapping in mappings(self.stack).values()]
+        while self.done < self.wanted and not self.over.wait(self._dice.uniform(0.5, 1.5)):
+            living = [process for name in names for process in of_function(name, str(self.stack.endpoint))]
+            if living:
+                try:
+                    self._dice.choice(living).send(signal.SIGKILL)
+                    self.done += 1
+                except ProcessLookupError:
+                    pass  # it ended by itself; there will be another one
+
+
+def try_fault(fault: Fault, stack: Stack, proxy: Proxy, seed: int, cli: Path) -> tuple[int, int, str]:
     """Traffic while calls go wrong; then nothing does any more, and the check looks. (fired, exit code, output)."""
     proxy.break_calls(fault.rules)
+    killer = Killer(stack, fault.kills, seed)
+    killer.start()
     traffic = [sys.executable, str(ROOT / "tests/local/traffic.py"), "--name", NAME, "--orders", str(ORDERS), "--tenants", str(TENANTS),
-               "--seed", str(seed), "--kills", str(fault.kills), "--rest", str(REST_SECONDS), "--cli", str(cli)]
+               "--seed", str(seed), "--rest", str(REST_SECONDS), "--cli", str(cli)]
     run = subprocess.run(traffic, cwd=ROOT, capture_output=True, text=True, check=False)
-    fired = proxy.fired()
+    fired = proxy.fired() if killer.done >= fault.kills else 0
+    killer.over.set()
+    killer.join()
     proxy.calm()
     return fired, run.returncode, run.stdout + run.stderr
 
@@ -155,12 +183,12 @@ def main() -> int:
     given, out = parser.parse_args(), console()
     result = table("", "", "what went wrong", ">times", "what the check says", ">seconds")
     failed = []
-    with stack_behind_proxy() as (_, proxy):
+    with stack_behind_proxy() as (stack, proxy):
         for seed, fault in enumerate(FAULTS, start=101):
             if given.only not in fault.name:
                 continue
             begun = time.monotonic()
-            fired, code, text = try_fault(fault, proxy, seed, given.cli)
+            fired, code, text = try_fault(fault, stack, proxy, seed, given.cli)
             well = code == 0 and fired >= fault.least
             verdict = "every row agrees" if code == 0 else "SOMETHING IS WRONG"
             if fired < fault.least:
