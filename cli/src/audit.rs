@@ -95,7 +95,10 @@ fn report(pipeline: &Pipeline, found: &AuditReport, course: Course) -> Report {
         woken: found.woken,
     };
     let trouble = |(consumer, error): &(ConsumerName, towpath::ports::Unavailable)| {
-        format!("{consumer} could not be audited: {error}. If it was removed, retire it")
+        format!(
+            "{consumer} could not be audited: {error}. If it was removed, delete its row (pk ~registry) from the progress \
+             table"
+        )
     };
     Report {
         stack: pipeline.name.clone(),

@@ -14,7 +14,7 @@ use towpath::{
 };
 
 use crate::fingerprint::Fingerprint;
-use crate::output::{now, short_class};
+use crate::output::{Usage, now, short_class};
 use crate::pipeline::Pipeline;
 use crate::when::{Span, When};
 
@@ -55,9 +55,9 @@ pub(crate) enum Wanted {
     Parked,
     /// Those that are being tried again.
     Retrying,
-    /// Those whose tenant was stopped.
+    /// Those that somebody stopped.
     Held,
-    /// All that do not advance by themselves.
+    /// All of these.
     All,
 }
 
@@ -191,6 +191,11 @@ pub(crate) async fn read(pipeline: &Pipeline, filters: &Filters, wanted: Wanted)
     // A clock that is ahead of ours must not hide a row.
     let span = if filters.until.is_none() { Span { until: Timestamp::MAX, ..span } } else { span };
     let consumers = pipeline.consumers_named(filters.consumer.as_ref())?;
+    if let Some(wanted) = &filters.event_type
+        && !consumers.iter().any(|known| known.consumer.handles.iter().any(|(kind, _)| kind == wanted))
+    {
+        return Err(Usage(format!("no such consumer handles {wanted}: `towpath status` names the consumers")).into());
+    }
     let mut rows = Vec::new();
     for home in [CursorHome::Progress, CursorHome::Views] {
         let keys: Vec<CursorKey> = match &filters.aggregate {

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result};
 use towpath::ports::{JournalRow, Registered, Store};
-use towpath::{AggregateKey, EventType, Seq, Timestamp};
+use towpath::{AggregateKey, Seq};
 use towpath_aws::AwsStore;
 
 /// Rows of the journal read at a time.
@@ -20,14 +20,9 @@ pub(crate) struct Behind {
     pub(crate) more: bool,
 }
 
-/// Does a consumer handle rows of this type, committed then?
-pub(crate) fn handles(consumer: &Registered, event_type: &EventType, committed: Timestamp) -> bool {
-    consumer.handles.iter().any(|(kind, start)| kind == event_type && start.includes(committed))
-}
-
 /// Does a consumer handle this row? By type, by start, and, for a command, by address.
 pub(crate) fn wants(consumer: &Registered, row: &JournalRow) -> bool {
-    handles(consumer, &row.envelope.event_type, row.envelope.occurred_at)
+    consumer.handles(&row.envelope.event_type, row.envelope.occurred_at)
         && row.to.as_ref().is_none_or(|to| *to == consumer.name)
 }
 

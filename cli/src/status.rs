@@ -9,6 +9,7 @@ use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 use towpath::Timestamp;
+use towpath::audit::AuditOptions;
 use towpath_aws::AwsStore;
 use towpath_aws::audit::Window;
 
@@ -25,7 +26,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=8760))]
     hours: u64,
     /// Seconds after its commit from which an event that was not applied is unaccounted for, and not merely waiting.
-    #[arg(long, default_value_t = 240)]
+    #[arg(long, default_value_t = AuditOptions::default().grace.as_secs())]
     grace: u64,
     /// Print JSON.
     #[arg(long)]

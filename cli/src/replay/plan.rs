@@ -82,7 +82,7 @@ async fn add(
 
 fn is_meant(consumer: &Registered, options: &Options, span: Span, row: &IndexRow) -> bool {
     let at = row.event_id.at();
-    journal::handles(consumer, &row.event_type, at)
+    consumer.handles(&row.event_type, at)
         && span.includes(at)
         && options.tenant.as_ref().is_none_or(|tenant| *tenant == row.aggregate.tenant)
         && (options.types.is_empty() || options.types.contains(&row.event_type))

@@ -61,10 +61,7 @@ impl AwsStore {
         settled: Timestamp,
         account: &mut Account,
     ) -> Result<(), Unavailable> {
-        let is_handled = |row: &&IndexRow| {
-            let mut types = consumer.handles.iter();
-            types.any(|(kind, start)| *kind == row.event_type && start.includes(row.event_id.at()))
-        };
+        let is_handled = |row: &&IndexRow| consumer.handles(&row.event_type, row.event_id.at());
         let handled: Vec<&IndexRow> = rows.iter().filter(is_handled).collect();
         let aggregates: BTreeSet<&AggregateKey> = handled.iter().map(|row| &row.aggregate).collect();
         let keys: Vec<CursorKey> = aggregates

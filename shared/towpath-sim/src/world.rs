@@ -14,7 +14,8 @@ use towpath::ports::{
 };
 use towpath::wake::{Outcome, handle_wake};
 use towpath::{
-    AggregateKey, Consumer, ConsumerName, Era, IdempotencyKey, Seq, Skipped, TenantId, Ticket, Timestamp, Wake,
+    AggregateKey, Consumer, ConsumerName, Era, IdempotencyKey, Producer, Seq, Skipped, TenantId, Ticket, Timestamp,
+    Wake,
 };
 
 use crate::Tables;
@@ -92,18 +93,16 @@ impl World {
         self.kept.borrow().clone()
     }
 
+    /// This world as everything that a consumer needs.
+    pub fn consumer_ports<'a>(&'a self, producer: &'a Producer) -> ConsumerPorts<'a> {
+        ConsumerPorts { store: self, host: self, dead_letters: self, wakes: self, producer, era: Era::FIRST }
+    }
+
     /// Does what the queues do: delivers all messages in one batch, then wakes, until nothing is left or time has been
     /// given often enough. `true` when nothing is left.
     pub async fn work(&self, consumer: &Consumer) -> bool {
         let producer = "sim@1".parse().expect("it is name@version");
-        let ports = ConsumerPorts {
-            store: self,
-            host: self,
-            dead_letters: self,
-            wakes: self,
-            producer: &producer,
-            era: Era::FIRST,
-        };
+        let ports = self.consumer_ports(&producer);
         let messages = {
             let messages = &mut self.tables.borrow_mut().messages;
             messages.iter_mut().for_each(|message| message.receives += 1);

@@ -205,8 +205,7 @@ impl Audit<'_> {
         for (consumer, patience) in self.patience.clone() {
             let handled = |row: &&IndexRow| {
                 let at = row.event_id.at();
-                at <= now.minus(patience)
-                    && consumer.handles.iter().any(|(kind, start)| *kind == row.event_type && start.includes(at))
+                at <= now.minus(patience) && consumer.handles(&row.event_type, at)
             };
             let rows: Vec<&IndexRow> = rows.iter().filter(handled).collect();
             let behind = self.behind(&consumer, &rows, Consistency::Eventual).await?;

@@ -267,6 +267,13 @@ pub struct Registered {
     pub generation: u32,
 }
 
+impl Registered {
+    /// Does it handle rows of this type that were committed then?
+    pub fn handles(&self, event_type: &EventType, committed: Timestamp) -> bool {
+        self.handles.iter().any(|(kind, start)| kind == event_type && start.includes(committed))
+    }
+}
+
 /// A journal row as the time index shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexRow {

@@ -6,9 +6,9 @@ use commerce::order::Lines;
 use futures_util::FutureExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use towpath::batch::{ConsumerPorts, handle_batch};
+use towpath::batch::handle_batch;
 use towpath::command::Verdict;
-use towpath::{Envelope, Era, EventId, Timestamp, Visibility};
+use towpath::{Envelope, EventId, Timestamp, Visibility};
 use towpath_aws::decode::{self, Row};
 use towpath_aws::http::HttpError;
 use towpath_sim::World;
@@ -83,14 +83,7 @@ pub fn queue_event(data: &[u8]) {
     assert_eq!(messages.len(), records);
     assert!(messages.iter().all(|message| !message.id.is_empty() && message.receives > 0));
     let (world, consumer, producer) = (World::default(), machine::consumer(0, 0), "fuzz@1".parse().unwrap());
-    let ports = ConsumerPorts {
-        store: &world,
-        host: &world,
-        dead_letters: &world,
-        wakes: &world,
-        producer: &producer,
-        era: Era::FIRST,
-    };
+    let ports = world.consumer_ports(&producer);
     let report = handle_batch(&consumer, ports, &messages).now_or_never().expect("nothing in this world waits");
     assert!(report.failed.iter().all(|id| messages.iter().any(|message| message.id == *id)));
     assert_eq!(world.kept().len() as u64, report.counts.dead_lettered);

@@ -203,14 +203,7 @@ impl Play {
         if let Some((call, fault)) = self.fault.take() {
             world.break_calls(&[(call, fault)]);
         }
-        let ports = ConsumerPorts {
-            store: &world,
-            host: &self.time,
-            dead_letters: &world,
-            wakes: &world,
-            producer: &self.producer,
-            era: Era::FIRST,
-        };
+        let ports = ConsumerPorts { host: &self.time, ..world.consumer_ports(&self.producer) };
         let done = act(&self.consumer, ports).now_or_never();
         assert!(world.kept().is_empty(), "a sound message was set aside: {:?}", world.kept());
         self.tables = world.tables();

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use deployed::Deployed;
 use serde::{Deserialize, Serialize};
 use towpath::commit::Commit;
 use towpath::ports::{Consistency, CursorHome, CursorKey, Store, Write};
@@ -19,7 +20,6 @@ use towpath_sim::{Tables, World};
 use crate::Row;
 use crate::generated::{Generated, row};
 use crate::shop::{Queues, Said, ports};
-use crate::stack::Stack;
 
 const LIMIT_KILOBYTES: u64 = 64 * 1024;
 /// In the tables of the emulator, which sorts a whole partition for each page; and in a journal that is made as it is read.
@@ -72,8 +72,8 @@ pub(crate) fn measure(stack_file: &Path) -> Result<Vec<Row>> {
 }
 
 /// Fills a journal of the stack, and catches up with it.
-pub(crate) async fn stored(stack: &Stack, events: u64) -> Result<()> {
-    let (store, counter) = stack.store()?;
+pub(crate) async fn stored(stack: &Deployed, events: u64) -> Result<()> {
+    let (store, counter) = stack.counted_store()?;
     let tenant = format!("n{}-catch-up", std::process::id());
     fill(&store, &tenant, events).await?;
     counter.take();

@@ -6,13 +6,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use comfy_table::{CellAlignment, Table, presets};
-
+use deployed::Deployed;
 use towpath::audit::{AuditOptions, AuditPorts, tick as audit};
 use towpath::ports::{Answer, Wakes};
 use towpath::{ConsumerName, Wake};
 use towpath_aws::LambdaHost;
 
-use crate::stack::Stack;
+use crate::wire::Request;
 
 const SECONDS_A_MONTH: f64 = 30.4 * 86_400.0;
 /// Lambda keeps this many pollers at an SQS queue, each waiting up to 20 s for a message.
@@ -37,7 +37,7 @@ struct Line {
 }
 
 /// The table, and its sum in dollars.
-pub(crate) async fn measure(template: &Path, stack: &Stack) -> Result<(String, f64)> {
+pub(crate) async fn measure(template: &Path, stack: &Deployed) -> Result<(String, f64)> {
     let tick = tick(stack).await?;
     let text = std::fs::read_to_string(template).with_context(|| format!("{} cannot be read", template.display()))?;
     let count = |word: &str| text.lines().filter(|line| line.contains(word)).count();
@@ -98,8 +98,8 @@ impl Wakes for Quiet {
 }
 
 /// The second tick is counted: the first one has more to do.
-async fn tick(stack: &Stack) -> Result<Tick> {
-    let (store, counter) = stack.store()?;
+async fn tick(stack: &Deployed) -> Result<Tick> {
+    let (store, counter) = stack.counted_store()?;
     let quiet = Quiet::default();
     let host = LambdaHost::ending_in(std::time::Duration::from_secs(30));
     let ports = AuditPorts { ledger: &store, store: &store, wakes: &quiet, host: &host };
@@ -107,7 +107,7 @@ async fn tick(stack: &Stack) -> Result<Tick> {
     quiet.0.set(0);
     counter.take();
     audit(ports, AuditOptions::default()).await?;
-    let requests = counter.take();
+    let requests = counter.take().into_iter().map(Request::of).collect::<Result<Vec<_>, _>>()?;
     let writes = requests.iter().map(|request| request.write_units).sum::<usize>();
     let reads = requests.iter().filter(|request| request.write_units == 0).count();
     #[allow(clippy::cast_precision_loss, reason = "a tick makes few requests")]

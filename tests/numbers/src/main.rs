@@ -10,7 +10,6 @@ mod poison;
 mod requests;
 mod shop;
 mod slope;
-mod stack;
 mod wire;
 
 use std::path::PathBuf;
@@ -19,8 +18,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use comfy_table::{Table, presets};
-
-use crate::stack::Stack;
+use deployed::Deployed;
 
 /// Measure what Towpath promises in numbers.
 #[derive(Parser)]
@@ -62,14 +60,14 @@ fn main() -> Result<ExitCode> {
     let cli = Cli::parse();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let stack = Stack::read(&cli.stack_file)?;
+        let stack = Deployed::read(&cli.stack_file)?;
         if let Some(Command::CatchUp { events, generated }) = cli.command {
             let caught_up =
                 if generated { catch_up::generated(events).await } else { catch_up::stored(&stack, events).await };
             return caught_up.map(|()| ExitCode::SUCCESS);
         }
         // First, while nothing has happened yet.
-        let (lines, dollars) = idle::measure(&stack::root().join("template.yaml"), &stack).await?;
+        let (lines, dollars) = idle::measure(&deployed::root().join("template.yaml"), &stack).await?;
         say("requests and write units");
         let mut rows = requests::measure(&stack).await?;
         say("poison among neighbours");

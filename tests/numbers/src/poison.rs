@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use commerce::order::OrderPlaced;
+use deployed::Deployed;
 use towpath::batch::handle_batch;
 use towpath::{Consumer, Context, Failure, OrReject, Received, Tx};
 use towpath_aws::LambdaHost;
 
 use crate::Row;
 use crate::shop::{Queues, message, placed, ports};
-use crate::stack::Stack;
 
 const NEIGHBOURS: usize = 1_000;
 /// One message of each batch of ten is poison.
@@ -39,7 +39,7 @@ fn consumer(poison: Poison) -> Consumer {
     Consumer::new("poisoned").on(handle)
 }
 
-pub(crate) async fn measure(stack: &Stack) -> Result<Vec<Row>> {
+pub(crate) async fn measure(stack: &Deployed) -> Result<Vec<Row>> {
     towpath::panics::record();
     let mut rows = Vec::new();
     for (name, poison) in [("error", Poison::Error), ("reject", Poison::Reject), ("panic", Poison::Panic)] {
@@ -51,8 +51,8 @@ pub(crate) async fn measure(stack: &Stack) -> Result<Vec<Row>> {
 }
 
 /// A neighbour's delay is the time from its batch's delivery to the answer that acknowledges it.
-async fn held_up(stack: &Stack, name: &str, poison: Poison) -> Result<Duration> {
-    let (store, _) = stack.store()?;
+async fn held_up(stack: &Deployed, name: &str, poison: Poison) -> Result<Duration> {
+    let (store, _) = stack.counted_store()?;
     let (consumer, producer) = (consumer(poison), "numbers@1".parse()?);
     let tenant = format!("n{}-{name}", std::process::id());
     let mut delays = Vec::new();

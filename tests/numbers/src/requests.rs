@@ -2,13 +2,13 @@
 //! Must not know: how the consumer goes about it.
 
 use anyhow::{Result, ensure};
+use deployed::{Counter, Deployed};
 use towpath::batch::{Message, handle_batch};
 use towpath::{Consumer, Envelope, Prior, Seq};
 use towpath_aws::{AwsStore, LambdaHost};
 
 use crate::Row;
 use crate::shop::{Queues, Said, envelope, grouped, message, placed, ports, two_of_five};
-use crate::stack::{Counter, Stack};
 use crate::wire::Request;
 
 struct Bench {
@@ -27,7 +27,7 @@ impl Bench {
         ensure!(report.failed.is_empty() && report.counts.failures.is_empty(), "{report:?}");
         let counts = &report.counts;
         ensure!(counts.applied + counts.duplicates == messages.len() as u64, "{report:?}");
-        Ok(self.counter.take())
+        Ok(self.counter.take().into_iter().map(Request::of).collect::<Result<_, _>>()?)
     }
 
     fn orders(&self, word: &str, count: usize, tenants: usize) -> Result<Vec<Envelope>> {
@@ -62,8 +62,8 @@ fn said(requests: &[Request]) -> String {
     format!("{} ({})", requests.len(), runs.iter().map(run).collect::<Vec<_>>().join(" + "))
 }
 
-pub(crate) async fn measure(stack: &Stack) -> Result<Vec<Row>> {
-    let (store, counter) = stack.store()?;
+pub(crate) async fn measure(stack: &Deployed) -> Result<Vec<Row>> {
+    let (store, counter) = stack.counted_store()?;
     let bench = Bench { store, counter, run: std::process::id() };
     let timeline = crm_timeline::consumer();
     let mut rows = Vec::new();

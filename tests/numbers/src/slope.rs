@@ -5,18 +5,18 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
+use deployed::Deployed;
 use futures_util::FutureExt;
-use towpath::batch::{ConsumerPorts, handle_batch};
+use towpath::batch::handle_batch;
 use towpath::commit::Commit;
 use towpath::ports::{Consistency, CursorHome, CursorKey, JournalRow, Store, Write};
-use towpath::{AggregateKey, Era, Kind, Visibility};
+use towpath::{AggregateKey, Kind, Visibility};
 use towpath_aws::AwsStore;
 use towpath_sim::{Tables, World};
 
 use crate::Row;
 use crate::cpu::Functions;
 use crate::shop::{message, placed};
-use crate::stack::Stack;
 
 /// Steepest line through the measured points, on logarithmic axes.
 const SLOPE: f64 = 1.05;
@@ -30,8 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(900);
 
 /// Events through relay, topic, queues and the deployed functions, until every consumer has applied them: the functions'
 /// processor time, which no other program on the machine and no emulator adds to.
-pub(crate) async fn deployed(stack: &Stack, stack_file: &Path) -> Result<Row> {
-    let (store, counter) = stack.store()?;
+pub(crate) async fn deployed(stack: &Deployed, stack_file: &Path) -> Result<Row> {
+    let (store, counter) = stack.counted_store()?;
     let (mut functions, tenant) = (Functions::of(stack_file)?, format!("n{}-slope", std::process::id()));
     functions.look()?;
     let before = functions.seconds();
@@ -115,14 +115,7 @@ pub(crate) fn model() -> Result<Row> {
             .collect::<Result<Vec<_>>>()?;
         let (world, timeline, producer) =
             (World::new(Tables::default()), crm_timeline::consumer(), "numbers@1".parse()?);
-        let ports = ConsumerPorts {
-            store: &world,
-            host: &world,
-            dead_letters: &world,
-            wakes: &world,
-            producer: &producer,
-            era: Era::FIRST,
-        };
+        let ports = world.consumer_ports(&producer);
         let begun = Instant::now();
         for batch in messages.chunks(10) {
             let report = handle_batch(&timeline, ports, batch).now_or_never();

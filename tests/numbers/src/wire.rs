@@ -1,6 +1,7 @@
 //! A request as it goes over the wire to DynamoDB: its operation, and the write units that it will be charged for.
 //! Must not know: who sends it.
 
+use deployed::Sent;
 use serde_json::Value;
 
 /// Bytes that one write unit pays for.
@@ -16,9 +17,9 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    pub(crate) fn parse(target: &str, body: &[u8]) -> Result<Self, serde_json::Error> {
-        let operation = target.rsplit('.').next().unwrap_or(target).to_owned();
-        let body: Value = serde_json::from_slice(body)?;
+    pub(crate) fn of(sent: Sent) -> Result<Self, serde_json::Error> {
+        let Sent { operation, body } = sent;
+        let body: Value = serde_json::from_slice(&body)?;
         let write_units = match operation.as_str() {
             "PutItem" => units(&body["Item"]),
             "TransactWriteItems" => {
@@ -60,15 +61,16 @@ mod tests {
 
     use super::*;
 
+    fn request(operation: &str, body: &Value) -> Request {
+        Request::of(Sent { operation: operation.to_owned(), body: body.to_string().into_bytes() }).unwrap()
+    }
+
     #[test]
     fn a_transaction_costs_twice_and_a_second_kilobyte_a_second_unit() {
         let put = json!({ "Item": { "pk": { "S": "a" }, "state": { "S": "x".repeat(1_100) } } });
-        let plain = Request::parse("DynamoDB_20120810.PutItem", put.to_string().as_bytes()).unwrap();
-        assert_eq!((plain.operation.as_str(), plain.write_units), ("PutItem", 2));
+        assert_eq!(request("PutItem", &put).write_units, 2);
         let both = json!({ "TransactItems": [{ "Put": put }, { "ConditionCheck": {} }] });
-        let both = Request::parse("DynamoDB_20120810.TransactWriteItems", both.to_string().as_bytes()).unwrap();
-        assert_eq!(both.write_units, 2 * (2 + 1));
-        let read = Request::parse("DynamoDB_20120810.BatchGetItem", b"{}").unwrap();
-        assert_eq!(read.write_units, 0);
+        assert_eq!(request("TransactWriteItems", &both).write_units, 2 * (2 + 1));
+        assert_eq!(request("BatchGetItem", &json!({})).write_units, 0);
     }
 }

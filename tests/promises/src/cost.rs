@@ -1,18 +1,14 @@
 //! What things cost, counted by an interceptor in the SDK, between the adapters and the network.
 
-use std::sync::{Arc, Mutex};
-
 use anyhow::{Result, ensure};
-use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
-use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_dynamodb::error::BoxError;
 use commerce::order::{Line, Order, OrderCancelled};
+use deployed::Counter;
 use serde::{Deserialize, Serialize};
 use towpath::command::{CommandPorts, Reply, Request, Verdict, execute};
 use towpath::ports::JournalRow;
 use towpath::relay::relay;
 use towpath::{Aggregate, AggregateId, Era, Event, EventId, Kind, Producer, Seq, Storage, Tx, Visibility};
-use towpath_aws::{AwsStore, LambdaHost, SnsTopics, TopicArns};
+use towpath_aws::{LambdaHost, SnsTopics, TopicArns};
 
 use crate::Test;
 use crate::stack::{Stack, wait};
@@ -23,39 +19,8 @@ pub(crate) const TESTS: &[Test] = &[
     ("cost_the_relay_takes_a_tenth_of_a_request_per_event_and_writes_nothing", relayed),
 ];
 
-/// Notes what every request asks for.
-#[derive(Debug, Clone, Default)]
-struct Counter(Arc<Mutex<Vec<String>>>);
-
-impl Counter {
-    fn seen(&self) -> Vec<String> {
-        self.0.lock().map(|seen| seen.clone()).unwrap_or_default()
-    }
-}
-
-impl Intercept for Counter {
-    fn name(&self) -> &'static str {
-        "Counter"
-    }
-
-    fn read_before_transmit(
-        &self,
-        context: &BeforeTransmitInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let target = context.request().headers().get("x-amz-target").unwrap_or("SNS");
-        let operation = target.rsplit('.').next().unwrap_or(target).to_owned();
-        if let Ok(mut seen) = self.0.lock() {
-            seen.push(operation);
-        }
-        Ok(())
-    }
-}
-
-fn counted_store(stack: &Stack, counter: &Counter) -> Result<AwsStore> {
-    let config = aws_sdk_dynamodb::config::Builder::from(&stack.sdk()).interceptor(counter.clone()).build();
-    Ok(AwsStore::new(aws_sdk_dynamodb::Client::from_conf(config), stack.tables()?, 0))
+fn operations(counter: &Counter) -> Vec<String> {
+    counter.take().into_iter().map(|sent| sent.operation).collect()
 }
 
 fn host() -> LambdaHost {
@@ -96,8 +61,8 @@ fn request(tenant: &str) -> Result<Request> {
 
 fn event_sourced(stack: &Stack) -> Result<()> {
     wait(async {
-        let (counter, host, producer) = (Counter::default(), host(), Producer::parse("test@1")?);
-        let store = counted_store(stack, &counter)?;
+        let (host, producer) = (host(), Producer::parse("test@1")?);
+        let (store, counter) = stack.counted_store()?;
         let ports = CommandPorts { store: &store, host: &host, producer: &producer, era: Era::FIRST };
         for cents in [1, 2] {
             let verdict = async |_: &towpath::Context<'_>| {
@@ -106,7 +71,8 @@ fn event_sourced(stack: &Stack) -> Result<()> {
             execute(ports, &request("cost-es")?, verdict).await?;
         }
         // Finding the head is the author's read; the commit itself is one put.
-        ensure!(counter.seen() == ["Query", "PutItem", "Query", "PutItem"], "{:?}", counter.seen());
+        let sent = operations(&counter);
+        ensure!(sent == ["Query", "PutItem", "Query", "PutItem"], "{sent:?}");
         let rows = stack.journal(&"cost-es#ledger#l-1".parse()?).await?;
         ensure!(rows.len() == 2 && rows[1].envelope.prior.latest_of(|_| true) == Seq(1), "{rows:?}");
         Ok(())
@@ -115,8 +81,8 @@ fn event_sourced(stack: &Stack) -> Result<()> {
 
 fn state_stored(stack: &Stack) -> Result<()> {
     wait(async {
-        let (counter, host, producer) = (Counter::default(), host(), Producer::parse("test@1")?);
-        let store = counted_store(stack, &counter)?;
+        let (host, producer) = (host(), Producer::parse("test@1")?);
+        let (store, counter) = stack.counted_store()?;
         let ports = CommandPorts { store: &store, host: &host, producer: &producer, era: Era::FIRST };
         let keyed = Request { key: Some("k-1".parse()?), ..request("cost-st")? };
         let verdict = async |cx: &towpath::Context<'_>| {
@@ -125,7 +91,8 @@ fn state_stored(stack: &Stack) -> Result<()> {
             Ok(Verdict::Accept(Tx::new().create(order).record(placed), Reply::new(201, &1)))
         };
         execute(ports, &keyed, verdict).await?;
-        ensure!(counter.seen() == ["TransactWriteItems"], "{:?}", counter.seen());
+        let sent = operations(&counter);
+        ensure!(sent == ["TransactWriteItems"], "{sent:?}");
         Ok(())
     })
 }
@@ -156,7 +123,7 @@ fn relayed(stack: &Stack) -> Result<()> {
             };
             let topics = SnsTopics::new(aws_sdk_sns::Client::from_conf(config), arns);
             let report = relay(&topics, &host(), 1, rows(events, tenants, &template)).await;
-            let requests = counter.seen().len();
+            let requests = counter.take().len();
             ensure!(report.failed.is_empty() && report.published == events, "{report:?}");
             ensure!(requests <= limit, "{requests} requests for {events} events of {tenants} tenants");
             ensure!(requests as u64 == report.requests, "the relay claims {} requests", report.requests);

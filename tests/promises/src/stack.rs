@@ -1,38 +1,32 @@
 //! The stack under test: brought up with the script that a user has, reached as a user reaches it.
 //! Must not know: any one promise.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::ops::Deref;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use serde::Deserialize;
+use deployed::Deployed;
+pub(crate) use deployed::root;
 use serde_json::Value;
 use towpath::ports::{Consistency, CursorHome, CursorKey, JournalRow, Position, Store};
 use towpath::{AggregateKey, Seq};
-use towpath_aws::AwsStore;
-use towpath_aws::config::Tables;
 
 /// Longest wait for a condition: longer than a message's visibility after a failure.
 const PATIENCE: Duration = Duration::from_secs(240);
 
-#[derive(Deserialize)]
-struct StackFile {
-    endpoint: String,
-    region: String,
-    stack_name: String,
-    outputs: HashMap<String, String>,
-}
-
 /// A deployed stack on an emulator of its own.
 pub(crate) struct Stack {
     pub(crate) name: String,
-    pub(crate) endpoint: String,
-    pub(crate) stack_name: String,
-    region: String,
-    outputs: HashMap<String, String>,
+    deployed: Deployed,
+}
+
+impl Deref for Stack {
+    type Target = Deployed;
+
+    fn deref(&self) -> &Deployed {
+        &self.deployed
+    }
 }
 
 /// An answer of the API.
@@ -55,10 +49,6 @@ impl Answer {
     }
 }
 
-pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
 /// Runs the script that `make up` and `make down` run.
 pub(crate) fn script(arguments: &[&str]) -> Result<()> {
     let python = root().join(".venv/tools/bin/python");
@@ -79,9 +69,7 @@ impl Stack {
     /// Reads what the script wrote about a stack.
     pub(crate) fn read(name: &str) -> Result<Self> {
         let file = root().join(".local").join(name).join("stack.json");
-        let file: StackFile = serde_json::from_str(&std::fs::read_to_string(file)?)?;
-        let StackFile { endpoint, region, stack_name, outputs } = file;
-        Ok(Self { name: name.to_owned(), endpoint, stack_name, region, outputs })
+        Ok(Self { name: name.to_owned(), deployed: Deployed::read(&file)? })
     }
 
     pub(crate) fn down(&self) -> Result<()> {
@@ -91,33 +79,6 @@ impl Stack {
     /// Removes what the script wrote about a stack that nobody will look into.
     pub(crate) fn forget(&self) -> Result<()> {
         Ok(std::fs::remove_dir_all(root().join(".local").join(&self.name))?)
-    }
-
-    pub(crate) fn output(&self, name: &str) -> Result<&str> {
-        self.outputs.get(name).map(String::as_str).with_context(|| format!("the stack has no output {name}"))
-    }
-
-    pub(crate) fn sdk(&self) -> SdkConfig {
-        let key = aws_sdk_dynamodb::config::Credentials::new("test", "test", None, None, "emulator");
-        SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(self.region.clone()))
-            .endpoint_url(&self.endpoint)
-            .credentials_provider(aws_sdk_dynamodb::config::SharedCredentialsProvider::new(key))
-            .build()
-    }
-
-    pub(crate) fn tables(&self) -> Result<Tables> {
-        Ok(Tables {
-            outbox: self.output("OutboxTable")?.to_owned(),
-            entities: self.output("EntitiesTable")?.to_owned(),
-            views: self.output("ViewsTable")?.to_owned(),
-            progress: self.output("ProgressTable")?.to_owned(),
-        })
-    }
-
-    pub(crate) fn store(&self) -> Result<AwsStore> {
-        Ok(AwsStore::new(aws_sdk_dynamodb::Client::new(&self.sdk()), self.tables()?, 0))
     }
 
     /// Asks the API. `key` is the idempotency key, `body` is sent as it is.

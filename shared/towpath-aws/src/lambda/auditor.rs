@@ -45,7 +45,7 @@ impl Function {
         let ports = AuditPorts { ledger: &self.store, store: &self.store, wakes: &wakes, host };
         let report = tick(ports, AuditOptions::default()).await?;
         for (consumer, error) in &report.troubles {
-            tracing::error!(%consumer, %error, "a consumer could not be audited: if it was removed, retire it");
+            tracing::error!(%consumer, %error, "a consumer could not be audited: if it was removed, delete its row (pk ~registry) from the progress table");
         }
         telemetry::measure_audit(&report, host.now());
         Ok(())

@@ -116,7 +116,8 @@ impl Advance<'_> {
         let cursor = view.cursor().cloned().unwrap_or_else(|| self.worker.start(row));
         let mut trouble = Trouble::new(row, failure, now, self.worker.ports.producer);
         if let Some(known) = view.trouble().filter(|known| known.seq == row.seq) {
-            (trouble.since, trouble.deaths) = (known.since, known.deaths);
+            let died = known.running.is_some() && !self.is_ours(&cursor);
+            (trouble.since, trouble.deaths) = (known.since, known.deaths + u32::from(died));
         }
         let rev = cursor.rev.next();
         let ticket = self.ticket(&trouble, cursor.attempt.max(1), rev);
