@@ -192,7 +192,7 @@ pub(crate) async fn read(pipeline: &Pipeline, filters: &Filters, wanted: Wanted)
     let span = if filters.until.is_none() { Span { until: Timestamp::MAX, ..span } } else { span };
     let consumers = pipeline.consumers_named(filters.consumer.as_ref())?;
     if let Some(wanted) = &filters.event_type
-        && !consumers.iter().any(|known| known.consumer.handles.iter().any(|(kind, _)| kind == wanted))
+        && !consumers.iter().any(|known| known.consumer.handles.iter().any(|handled| handled.event_type == *wanted))
     {
         return Err(Usage(format!("no such consumer handles {wanted}: `towpath status` names the consumers")).into());
     }

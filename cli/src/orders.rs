@@ -193,7 +193,13 @@ async fn settle(
 fn outcome(before: &Row, after: Option<&Cursor>) -> Outcome {
     let Some(after) = after else { return Outcome::Changed };
     let trouble = after.trouble.as_ref();
-    if after.seq >= before.trouble.seq {
+    // What older code went past lies below the cursor from the beginning.
+    let is_done = if before.trouble.seq > before.cursor.seq {
+        after.seq >= before.trouble.seq
+    } else {
+        trouble.is_none_or(|trouble| trouble.seq != before.trouble.seq)
+    };
+    if is_done {
         return match trouble.filter(|trouble| !trouble.is_backlog()) {
             Some(trouble) => Outcome::AdvancedThenBlocked {
                 status: crate::blocked::status_name(after.status),

@@ -134,9 +134,9 @@ fn allowed<'a>(pipeline: &'a Pipeline, options: &Options) -> Result<&'a Registra
              rows again, say .replayable() in its code, and deploy it"
         );
     }
-    let handled = |kind: &&EventType| !known.consumer.handles.iter().any(|(handled, _)| handled == *kind);
+    let handled = |kind: &&EventType| !known.consumer.handles.iter().any(|handled| handled.event_type == **kind);
     if let Some(kind) = options.types.iter().find(handled) {
-        let handles: Vec<&str> = known.consumer.handles.iter().map(|(kind, _)| kind.as_str()).collect();
+        let handles: Vec<&str> = known.consumer.handles.iter().map(|handled| handled.event_type.as_str()).collect();
         return Err(Usage(format!("{name} does not handle {kind}, only {}", handles.join(", "))).into());
     }
     let other = |aggregate: &&AggregateKey| options.tenant.as_ref().is_some_and(|tenant| *tenant != aggregate.tenant);

@@ -10,7 +10,9 @@ use crate::template::consumers;
 
 fn line(consumer: &Consumer) -> String {
     let registered = consumer.registration();
-    let handles = registered.handles.iter().map(|(kind, start)| format!(" {kind}={start}")).collect::<String>();
+    let added = |added| if added > 1 { format!("@{added}") } else { String::new() };
+    let handles = registered.handles.iter().map(|of| format!(" {}={}{}", of.event_type, of.start, added(of.added)));
+    let handles: String = handles.collect();
     format!("{} {}{handles}", registered.name, registered.generation)
 }
 

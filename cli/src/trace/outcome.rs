@@ -52,7 +52,9 @@ pub(super) async fn of_all(pipeline: &Pipeline, rows: Vec<JournalRow>) -> Result
         for index in wanted {
             let event = &rows[index].envelope;
             if let Some((cursor, skipped)) = known.get(&event.aggregate()) {
-                let outcome = outcome(event.seq, cursor.as_ref(), skipped);
+                let has_passed = |cursor: &Cursor| consumer.has_passed(cursor, &event.event_type, event.seq);
+                let passed = cursor.as_ref().is_some_and(has_passed);
+                let outcome = outcome(event.seq, cursor.as_ref(), passed, skipped);
                 outcomes[index].insert(consumer.name.to_string(), outcome);
             }
         }
@@ -60,12 +62,13 @@ pub(super) async fn of_all(pipeline: &Pipeline, rows: Vec<JournalRow>) -> Result
     Ok(rows.iter().map(Event::from).zip(outcomes).map(|(event, outcomes)| Told { event, outcomes }).collect())
 }
 
-fn outcome(seq: Seq, cursor: Option<&Cursor>, skipped: &[Skipped]) -> Outcome {
+/// `passed`: by the cursor, moved by code that knew the type.
+fn outcome(seq: Seq, cursor: Option<&Cursor>, passed: bool, skipped: &[Skipped]) -> Outcome {
     if let Some(skipped) = skipped.iter().find(|skipped| skipped.seq == seq) {
         return Outcome::Skipped { who: skipped.who.clone(), why: skipped.why.clone(), at: skipped.at };
     }
     let Some(cursor) = cursor else { return Outcome::Waiting };
-    if cursor.seq >= seq {
+    if passed {
         return Outcome::Applied;
     }
     let trouble = cursor.trouble.as_ref().filter(|trouble| !trouble.is_backlog());
@@ -96,18 +99,21 @@ mod tests {
     #[test]
     fn an_event_is_applied_waiting_blocked_behind_or_passed_over() {
         let parked = row("o-1", "rejected", "no", 5).cursor; // its cursor is at 2, and 3 failed
-        let of = |seq: u64| outcome(Seq(seq), Some(&parked), &[]);
+        let of = |seq: u64| outcome(Seq(seq), Some(&parked), seq <= 2, &[]);
         assert_eq!([of(1), of(2)], [Outcome::Applied, Outcome::Applied]);
         assert!(matches!(of(3), Outcome::Parked { attempts: 2, .. }));
         assert_eq!(of(4), Outcome::Behind { seq: Seq(3), status: "parked" });
-        assert_eq!(outcome(Seq(1), None, &[]), Outcome::Waiting);
+        assert_eq!(outcome(Seq(1), None, false, &[]), Outcome::Waiting);
+        // Older code went past it.
+        let late = Cursor { seq: Seq(5), ..parked.clone() };
+        assert!(matches!(outcome(Seq(3), Some(&late), false, &[]), Outcome::Parked { .. }));
         let retrying = Cursor { status: Status::Retrying, ..parked.clone() };
-        assert!(matches!(outcome(Seq(3), Some(&retrying), &[]), Outcome::Retrying { .. }));
+        assert!(matches!(outcome(Seq(3), Some(&retrying), false, &[]), Outcome::Retrying { .. }));
         let ready = Cursor { status: Status::Ready, trouble: None, ..parked };
-        assert_eq!(outcome(Seq(3), Some(&ready), &[]), Outcome::Waiting);
+        assert_eq!(outcome(Seq(3), Some(&ready), false, &[]), Outcome::Waiting);
         let trouble = retrying.trouble.unwrap();
         let (event_id, event_type, at) = (trouble.event_id, trouble.event_type, trouble.since);
         let skipped = Skipped { seq: Seq(2), event_id, event_type, who: "ann".into(), why: "wrong".into(), at };
-        assert!(matches!(outcome(Seq(2), Some(&ready), &[skipped]), Outcome::Skipped { .. }));
+        assert!(matches!(outcome(Seq(2), Some(&ready), true, &[skipped]), Outcome::Skipped { .. }));
     }
 }

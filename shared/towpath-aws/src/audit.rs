@@ -13,7 +13,7 @@ use crate::AwsStore;
 pub struct Account {
     /// Events of the types that it handles.
     pub committed: u64,
-    /// Those at or below its cursors.
+    /// Those that its cursors have passed.
     pub applied: u64,
     /// Those behind a parked or held row.
     pub parked: u64,
@@ -74,7 +74,7 @@ impl AwsStore {
         for row in handled {
             account.committed += 1;
             match cursors.get(&row.aggregate).copied().flatten().map(|position| &position.cursor) {
-                Some(cursor) if cursor.seq >= row.seq => account.applied += 1,
+                Some(cursor) if consumer.has_passed(cursor, &row.event_type, row.seq) => account.applied += 1,
                 Some(cursor) if matches!(cursor.status, Status::Parked | Status::Held) => account.parked += 1,
                 Some(cursor) if cursor.status == Status::Retrying => account.waiting += 1,
                 _ if row.event_id.at() >= settled => account.waiting += 1,

@@ -3,7 +3,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use towpath::FORMAT;
-use towpath::ports::{CommitError, Registered, Unavailable};
+use towpath::ports::{CommitError, Handled, Registered, Unavailable};
 
 use crate::commit::{Condition, item};
 use crate::rows::{REGISTRY, RegistryItem, RowKey};
@@ -88,8 +88,9 @@ impl From<&Registration> for RegistryItem {
             pk: REGISTRY.to_owned(),
             sk: consumer.name.clone(),
             format: FORMAT,
-            handles: consumer.handles.iter().map(|(kind, _)| kind.clone()).collect(),
-            starts: consumer.handles.iter().cloned().collect(),
+            handles: consumer.handles.iter().map(|handled| handled.event_type.clone()).collect(),
+            starts: consumer.handles.iter().map(|handled| (handled.event_type.clone(), handled.start)).collect(),
+            added: consumer.handles.iter().map(|handled| (handled.event_type.clone(), handled.added)).collect(),
             storage: consumer.home.into(),
             generation: consumer.generation,
             replayable: registration.replayable,
@@ -102,16 +103,17 @@ impl From<&Registration> for RegistryItem {
 
 impl From<RegistryItem> for Registration {
     fn from(row: RegistryItem) -> Self {
-        let starts = row.starts;
-        let since = |kind| {
-            let start = starts.get(&kind).copied().unwrap_or_default();
-            (kind, start)
+        let (starts, added) = (row.starts, row.added);
+        let handled = |event_type| Handled {
+            start: starts.get(&event_type).copied().unwrap_or_default(),
+            added: added.get(&event_type).copied().unwrap_or(1),
+            event_type,
         };
         Self {
             consumer: Registered {
                 name: row.sk,
                 home: row.storage.into(),
-                handles: row.handles.into_iter().map(since).collect(),
+                handles: row.handles.into_iter().map(handled).collect(),
                 generation: row.generation,
             },
             replayable: row.replayable,

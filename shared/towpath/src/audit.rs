@@ -244,7 +244,9 @@ impl Audit<'_> {
         let is_behind = |row: &&&IndexRow| match at.get(&row.aggregate).and_then(Option::as_ref) {
             None => true,
             // A blocked row is in the due index: a wake or a ticket is on its way, or is sent again when it is overdue.
-            Some(position) => position.cursor.seq < row.seq && position.cursor.status == Status::Ready,
+            Some(Position { cursor, .. }) => {
+                cursor.status == Status::Ready && !consumer.has_passed(cursor, &row.event_type, row.seq)
+            }
         };
         Ok(rows.iter().filter(is_behind).copied().collect())
     }

@@ -9,7 +9,7 @@ use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 
 use crate::envelope::place_of;
-use crate::ports::{CursorHome, JournalRow, Registered};
+use crate::ports::{CursorHome, Handled, JournalRow, Registered};
 use crate::{ConsumerName, Context, Envelope, Event, EventType, Failure, Received, Start, Summary, Tx, Visibility};
 
 /// A named set of handlers with its own queue, cursors and dead-letter queue.
@@ -35,6 +35,8 @@ pub enum Writes {
 pub(crate) struct Handler {
     pub(crate) version: u32,
     pub(crate) start: Start,
+    /// The generation in which the type was added.
+    added: u32,
     pub(crate) run: Run,
 }
 
@@ -65,8 +67,9 @@ impl Consumer {
         }
     }
 
-    /// Says which set of handlers this is. It goes up by one when a type is added, and stands in consumers.lock; code of
-    /// an older generation leaves alone what a newer one has touched.
+    /// Begins a generation: the handlers that follow were added in it, those before are older. It goes up by one when types
+    /// are added to a deployed consumer, and stands in consumers.lock. Code of an older generation leaves alone what a
+    /// newer one has touched; newer code sees what an older one, which did not know the new types, has gone past.
     #[must_use]
     pub fn generation(self, generation: u32) -> Self {
         Self { generation, ..self }
@@ -120,7 +123,8 @@ impl Consumer {
             E::VISIBILITY != Visibility::Private,
             "{event_type} is private, so it is never published: no consumer can handle it"
         );
-        let earlier = self.handlers.insert(event_type, Handler { version: E::VERSION, start: Start::Beginning, run });
+        let handler = Handler { version: E::VERSION, start: Start::Beginning, added: self.generation, run };
+        let earlier = self.handlers.insert(event_type, handler);
         assert!(earlier.is_none(), "{} has two handlers in the consumer {}", E::TYPE, self.name);
         self
     }
@@ -153,6 +157,11 @@ impl Consumer {
         handler.is_some_and(|handler| !handler.start.includes(envelope.occurred_at))
     }
 
+    /// Is this type one that code of this generation did not know yet?
+    pub(crate) fn is_new_to(&self, generation: u32, event_type: &EventType) -> bool {
+        self.handlers.get(event_type).is_some_and(|handler| handler.added > generation)
+    }
+
     /// Of which set of handlers its cursors are.
     pub fn current_generation(&self) -> u32 {
         self.generation
@@ -170,7 +179,12 @@ impl Consumer {
 
     /// As the registry keeps it.
     pub fn registration(&self) -> Registered {
-        let handles = self.handlers.iter().map(|(kind, handler)| (kind.clone(), handler.start)).collect();
+        let handled = |(kind, handler): (&EventType, &Handler)| Handled {
+            event_type: kind.clone(),
+            start: handler.start,
+            added: handler.added,
+        };
+        let handles = self.handlers.iter().map(handled).collect();
         Registered { name: self.name.clone(), home: self.home, handles, generation: self.generation }
     }
 
@@ -236,6 +250,21 @@ impl<S: Summary> Projection<S> {
 }
 
 impl<S: Summary> Projection<S> {
+    /// As [`Consumer::generation`].
+    #[must_use]
+    pub fn generation(self, generation: u32) -> Self {
+        Self { consumer: self.consumer.generation(generation), ..self }
+    }
+
+    /// As [`Consumer::since`].
+    ///
+    /// # Panics
+    /// As [`Consumer::since`].
+    #[must_use]
+    pub fn since<E: Event>(self, time: &str) -> Self {
+        Self { consumer: self.consumer.since::<E>(time), ..self }
+    }
+
     /// Saves requests instead of write units: the rows of a batch are one transaction. Counted in `make numbers`.
     #[must_use]
     pub fn grouped(self) -> Self {

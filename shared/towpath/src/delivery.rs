@@ -250,7 +250,8 @@ impl Worker<'_> {
                 return Ok(work.leave(&row, failure, false));
             }
             let decision = decide(cursor, &row, |kind| self.consumer.handles(kind));
-            let plain = matches!(decision, Decision::Duplicate)
+            let passed = matches!(decision, Decision::Duplicate) && self.may_have_passed(cursor, &row);
+            let plain = matches!(decision, Decision::Duplicate) && !passed
                 || is_on("57 stale retrying believed") && matches!(decision, Decision::Wait(_))
                 || ((!again || is_on("30 redelivered ones run in the queue"))
                     && matches!(decision, Decision::Run | Decision::Gap { .. }));
@@ -259,6 +260,7 @@ impl Worker<'_> {
                 continue;
             }
             match decision {
+                Decision::Duplicate if passed => return Ok(work.leave(&row, older_code(), true)),
                 Decision::Duplicate => draft.counts().duplicates += 1,
                 _ if self.consumer.starts_after(&row) => draft.counts().duplicates += 1,
                 Decision::Wait(_) => draft.counts().waiting += 1,
@@ -343,6 +345,10 @@ impl Worker<'_> {
         row: &Rc<Envelope>,
         missing: bool,
     ) -> Result<bool, Failure> {
+        if self.may_have_passed(work.here().map(|position| &position.cursor), row) {
+            work.leave(row, older_code(), true);
+            return Ok(false);
+        }
         match self.apply(draft.overlay(), work.here(), row).await {
             Ok(applied) if draft.has_room_for(&applied) => {
                 work.ahead = Some(applied.position.clone());
@@ -395,6 +401,11 @@ impl Worker<'_> {
         let commit = Commit::new(vec![write]).map_err(|error| CommitError::Invalid(error.to_string()))?;
         self.ports.store.commit(&commit).await
     }
+}
+
+/// A wake has to look whether older code has gone past something.
+fn older_code() -> Failure {
+    Failure::retry(BACKLOG, "code of an older generation was here, which did not know all types of today")
 }
 
 /// A commit that did not get through, however often it was tried: nothing is known of the event itself.

@@ -261,16 +261,34 @@ pub struct Registered {
     pub name: ConsumerName,
     /// Where its cursors are.
     pub home: CursorHome,
-    /// The types that it handles, and from when on.
-    pub handles: Vec<(EventType, Start)>,
+    /// The types that it handles.
+    pub handles: Vec<Handled>,
     /// Of which set of handlers.
     pub generation: u32,
+}
+
+/// A type that a consumer handles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handled {
+    /// Which one.
+    pub event_type: EventType,
+    /// From when on.
+    pub start: Start,
+    /// The generation in which it was added: older code did not know it.
+    pub added: u32,
 }
 
 impl Registered {
     /// Does it handle rows of this type that were committed then?
     pub fn handles(&self, event_type: &EventType, committed: Timestamp) -> bool {
-        self.handles.iter().any(|(kind, start)| kind == event_type && start.includes(committed))
+        self.handles.iter().any(|handled| handled.event_type == *event_type && handled.start.includes(committed))
+    }
+
+    /// Is a row of this type, which it handles, at or below this cursor, and was the cursor moved there by code that knew
+    /// the type?
+    pub fn has_passed(&self, cursor: &Cursor, event_type: &EventType, seq: Seq) -> bool {
+        let known = |handled: &Handled| handled.event_type != *event_type || handled.added <= cursor.generation;
+        cursor.seq >= seq && self.handles.iter().all(known)
     }
 }
 

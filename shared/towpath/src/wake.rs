@@ -89,6 +89,16 @@ struct View {
     order: Option<Instruction>,
 }
 
+/// What the journal shows from the cursor on.
+enum Page {
+    /// Rows that this consumer wants; none at the end.
+    Rows(Vec<Rc<Envelope>>),
+    /// A row that it needs is gone.
+    Gone(Gone),
+    /// This row says that there are others, at or below the cursor, of types that the code did not know which moved it.
+    Newer(Rc<Envelope>),
+}
+
 /// What to do next.
 enum Next {
     /// Look again.
@@ -142,9 +152,10 @@ impl Advance<'_> {
                 continue;
             }
             let next = match self.page(&view).await? {
-                Ok(rows) if rows.is_empty() => self.at_the_end(&view).await?,
-                Ok(rows) => self.advance(view, &rows).await?,
-                Err(gone) => {
+                Page::Rows(rows) if rows.is_empty() => self.at_the_end(&view).await?,
+                Page::Rows(rows) => self.advance(view, &rows).await?,
+                Page::Newer(row) => self.look_back(&view, &row).await?,
+                Page::Gone(gone) => {
                     let mut row = (*gone.next).clone();
                     (row.seq, row.prior) = (gone.seq, crate::Prior::default());
                     self.park(&view, &row, &gone.failure()).await?
@@ -203,7 +214,7 @@ impl Advance<'_> {
     }
 
     /// The next rows that this consumer wants, strongly consistent, from the cursor's own row on.
-    async fn page(&mut self, view: &View) -> Result<Result<Vec<Rc<Envelope>>, Gone>, Unavailable> {
+    async fn page(&mut self, view: &View) -> Result<Page, Unavailable> {
         let at = view.cursor().map_or(Seq::ZERO, |cursor| cursor.seq);
         let failed = view.trouble().filter(|trouble| !trouble.is_backlog()).map(|trouble| trouble.seq);
         let mut walk = Walk::new(self.worker.consumer, at, failed);
@@ -212,25 +223,28 @@ impl Advance<'_> {
             let store = self.worker.ports.store;
             let found = store.journal(&self.wake.aggregate, from, Seq(i64::MAX.unsigned_abs()), PAGE).await?;
             let Some(last) = found.last().map(|row| row.envelope.seq) else {
-                return Ok(Ok(Vec::new()));
+                return Ok(Page::Rows(Vec::new()));
             };
             let full = found.len() == PAGE;
             let mut rows = Vec::new();
             for row in found {
                 if row.envelope.seq == at && self.is_other(view, &row.envelope) {
-                    return Ok(Ok(vec![Rc::new(row.envelope)]));
+                    return Ok(Page::Rows(vec![Rc::new(row.envelope)]));
+                }
+                if rows.is_empty() && self.worker.may_have_passed(view.cursor(), &row.envelope) {
+                    return Ok(Page::Newer(Rc::new(row.envelope)));
                 }
                 match walk.step(row) {
                     Ok(wanted) => rows.extend(wanted),
-                    Err(gone) if rows.is_empty() => return Ok(Err(gone)),
-                    Err(_) => return Ok(Ok(rows)),
+                    Err(gone) if rows.is_empty() => return Ok(Page::Gone(gone)),
+                    Err(_) => return Ok(Page::Rows(rows)),
                 }
             }
             if full && rows.len() > 1 {
                 rows.pop(); // it stands for all that wait behind this page
             }
             if !rows.is_empty() {
-                return Ok(Ok(rows));
+                return Ok(Page::Rows(rows));
             }
             from = last;
         }
@@ -383,3 +397,4 @@ impl Advance<'_> {
 }
 
 mod blocked;
+mod older;

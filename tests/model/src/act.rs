@@ -267,6 +267,7 @@ impl Acts<'_> {
                 }))
             }
             Call::Journal => Said::Rows(state.head),
+            Call::Skipped => Said::Skipped(state.skipped),
             Call::Run(_) => Said::Ends(if let How::Ends(mood) = how { mood } else { Mood::Works }),
             Call::Commit(change) => self.commit(state, slot, change),
             Call::Wake(verb) => {

@@ -74,6 +74,8 @@ pub enum Call {
     },
     /// Read the journal.
     Journal,
+    /// Read what is on record as passed over.
+    Skipped,
     /// A handler runs for the event in this place.
     Run(u8),
     /// Write.
@@ -98,6 +100,8 @@ pub enum Said {
     Row(Option<Row>),
     /// The journal has so many rows.
     Rows(u8),
+    /// These are on record as passed over: bit `seq`.
+    Skipped(u8),
     /// How the handler ends.
     Ends(Mood),
     /// Done.

@@ -124,7 +124,7 @@ pub(crate) fn consumer(code: Code) -> Consumer {
     let thing = Consumer::new("things").on(handle::<Added>);
     match code {
         Code::Old => thing.on(handle::<ChangedBefore>),
-        Code::New => thing.on(handle::<Changed>).on(handle::<Moved>).generation(2),
+        Code::New => thing.on(handle::<Changed>).generation(2).on(handle::<Moved>),
     }
 }
 

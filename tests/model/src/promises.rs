@@ -7,6 +7,7 @@ use stateright::Property;
 
 use crate::book::Page;
 use crate::call::Call;
+use crate::journal::Type;
 use crate::play::Next;
 use crate::row::Running;
 use crate::state::{Bounds, Faults, State};
@@ -42,7 +43,7 @@ pub(crate) fn properties() -> Vec<Property<World>> {
     vec![
         Property::always(ONCE_IN_ORDER, |_, state: &State| state.applied.is_sorted_by(|a, b| a < b)),
         Property::always(NOTHING_PASSED, |world, state: &State| {
-            let wanted = |seq: &u8| world.bounds.journal[usize::from(*seq) - 1].is_wanted();
+            let wanted = |seq: &u8| world.wants(state, *seq);
             let passed = (1..=state.cursor()).filter(wanted).all(|seq| state.is_accounted(seq));
             passed && state.applied.iter().all(|seq| *seq <= state.cursor())
         }),
@@ -66,11 +67,14 @@ pub(crate) fn properties() -> Vec<Property<World>> {
             !world.is_worth_a_forecast(state) || !world.bounds.auditor || lost || moved || world.fate(state).ticket
         }),
         Property::always(CONSOLE, |world, state: &State| {
-            !world.is_worth_a_forecast(state) || !world.bounds.auditor || world.fate(state).by_console
+            // What older code went past is never handled: that would be out of order.
+            let is_asked = world.bounds.auditor && !world.bounds.rash;
+            !world.is_worth_a_forecast(state) || !is_asked || world.fate(state).by_console
         }),
         Property::always(COMMAND_LINE, |world, state: &State| {
             let fate = |state| world.fate(state);
-            !world.is_worth_a_forecast(state) || fate(state).by_retry && fate(state).by_skip
+            let by_retry = world.bounds.rash || !world.is_worth_a_forecast(state) || fate(state).by_retry;
+            by_retry && (!world.is_worth_a_forecast(state) || fate(state).by_skip)
         }),
         Property::always(POISON, |world, state: &State| {
             !world.is_worth_a_forecast(state) || world.fate(state).poison_parked
@@ -144,6 +148,18 @@ const REACHED: &[Reached] = &[
         |world, state| world.works(state, Page::met_newer),
         |bounds| bounds.faults.old_code > 0,
     ),
+    (
+        "old code has gone past a row of a new type",
+        |world, state| (1..=state.cursor()).any(|seq| !world.wants(state, seq)),
+        |bounds| bounds.rash,
+    ),
+    (
+        "that row is parked",
+        |_, state| {
+            state.is_parked() && state.row.and_then(|row| row.held).is_some_and(|held| held.seq < state.cursor())
+        },
+        |bounds| bounds.rash,
+    ),
 ];
 
 fn is_rough(bounds: &Bounds) -> bool {
@@ -161,6 +177,13 @@ pub(crate) fn reached(bounds: &Bounds) -> Vec<Property<World>> {
 }
 
 impl World {
+    /// Does the code that moved the cursor last know the type of this row, and handle it?
+    fn wants(&self, state: &State, seq: u8) -> bool {
+        let kind = self.bounds.journal[usize::from(seq) - 1];
+        let is_new = kind == Type::Moved && state.row.is_some_and(|row| row.generation == 1);
+        kind.is_wanted() && !is_new
+    }
+
     /// At rest, behind the journal, and not parked.
     fn is_stuck(&self, state: &State) -> bool {
         state.is_at_rest() && !state.is_parked() && state.is_behind(&self.bounds.journal)

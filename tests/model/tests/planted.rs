@@ -63,6 +63,8 @@ fn an_unconditional_write_is_found() {
 
 #[cfg(feature = "planted")]
 mod in_the_code {
+    use model::journal::Type::Moved;
+
     use super::*;
 
     fn meanwhile(faults: Faults) -> Bounds {
@@ -110,6 +112,8 @@ mod in_the_code {
         parked_before_the_ticket_is_found:
             "60 parked before the ticket", audited(Faults { rejections: 1, crashes: 1, ..NONE }), TICKET;
         counted_after_the_run_is_found: "62 counted after the run", with(Faults { crashes: 1, ..NONE }), POISON;
+        older_code_not_noticed_is_found: "65 older code not noticed",
+            Bounds { journal: vec![Added, Moved, Added], rash: true, ..audited(Faults { old_code: 1, ..NONE }) }, DRAINED;
         a_skip_off_the_record_is_found:
             "skipped off the record", audited(Faults { rejections: 1, orders: 1, ..NONE }), NOTHING_PASSED;
         a_ticket_acknowledged_because_parked_is_found:

@@ -161,8 +161,8 @@ pub fn of_orders(behaviour: &Rc<Behaviour>) -> Consumer {
 /// The same in two generations: one that notes only that orders are placed; one that notes what is cancelled, too, from a
 /// time on.
 pub fn of_orders_in_two_generations(behaviour: &Rc<Behaviour>, since: &str) -> (Consumer, Consumer) {
-    let older = noting::<OrderPlaced>(Consumer::new(behaviour.name), behaviour);
-    (older, of_orders(behaviour).since::<OrderCancelled>(since).generation(2))
+    let older = || noting::<OrderPlaced>(Consumer::new(behaviour.name), behaviour);
+    (older(), noting::<OrderCancelled>(older().generation(2), behaviour).since::<OrderCancelled>(since))
 }
 
 /// A consumer that notes some of what happens to stock, and not goods that come in.

@@ -3,7 +3,7 @@
 use proptest::collection::btree_map;
 use proptest::prelude::*;
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
-use towpath::ports::{AuditState, CursorHome, CursorKey, Position, Registered};
+use towpath::ports::{AuditState, CursorHome, CursorKey, Handled, Position, Registered};
 use towpath::trouble::{TicketState, Trouble};
 use towpath::{Cursor, Rev, Start, Status};
 
@@ -74,7 +74,10 @@ proptest! {
         generation in any::<u32>(), flags in any::<(bool, bool)>(), url in proptest::option::of("https://[a-z]{1,9}"),
     ) {
         let start = |at: Option<Timestamp>| at.map_or(Start::Beginning, Start::At);
-        let handles = handles.into_iter().map(|(kind, at)| (kind.parse().unwrap(), start(at))).collect();
+        let handled = |(kind, at): (String, Option<Timestamp>)| {
+            Handled { added: u32::from(at.is_some()) + 1, event_type: kind.parse().unwrap(), start: start(at) }
+        };
+        let handles = handles.into_iter().map(handled).collect();
         let home = if flags.0 { CursorHome::Progress } else { CursorHome::Views };
         let registration = Registration {
             consumer: Registered { name: "inventory".parse().unwrap(), home, handles, generation },

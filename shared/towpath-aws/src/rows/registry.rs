@@ -23,6 +23,9 @@ pub(crate) struct RegistryItem {
     /// From when on each type is handled; rows from before there were starts begin at the beginning.
     #[serde(default)]
     pub(crate) starts: BTreeMap<EventType, Start>,
+    /// The generation in which each type was added; 1 in rows from before this was kept.
+    #[serde(default)]
+    pub(crate) added: BTreeMap<EventType, u32>,
     pub(crate) storage: HomeName,
     pub(crate) generation: u32,
     #[serde(default)]
@@ -109,7 +112,8 @@ mod tests {
             sk: "inventory".parse().unwrap(),
             format: FORMAT,
             handles: [placed.clone()].into(),
-            starts: [(placed, Start::Beginning)].into(),
+            starts: [(placed.clone(), Start::Beginning)].into(),
+            added: [(placed, 1)].into(),
             storage: HomeName::Progress,
             generation: 1,
             replayable: true,
@@ -119,9 +123,9 @@ mod tests {
         };
         let mut row: Item = to_item(&item).unwrap();
         assert_eq!(from_item::<RegistryItem>(row.clone()).unwrap(), item);
-        row.retain(|name, _| !["starts", "wake_queue_url", "replayable"].contains(&name.as_str()));
+        row.retain(|name, _| !["starts", "added", "wake_queue_url", "replayable"].contains(&name.as_str()));
         let old: RegistryItem = from_item(row).unwrap();
-        assert!(old.starts.is_empty() && old.wake_queue_url.is_none() && !old.replayable);
+        assert!(old.starts.is_empty() && old.added.is_empty() && old.wake_queue_url.is_none() && !old.replayable);
     }
 
     #[test]

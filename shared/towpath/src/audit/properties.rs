@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::commit::Commit;
-use crate::ports::{Answer, Head, JournalRow, KeptAnswer, Stored};
+use crate::ports::{Answer, Handled, Head, JournalRow, KeptAnswer, Stored};
 use crate::{Cursor, Era, IdempotencyKey, Rev, Seq, Skipped, Start, TenantId};
 
 const BEGIN: u64 = 1_795_255_200_000;
@@ -48,7 +48,7 @@ impl World {
 
 impl Ledger for World {
     fn consumers(&self) -> Answer<'_, Vec<Registered>> {
-        let handles = vec![("order.placed".parse().unwrap(), Start::Beginning)];
+        let handles = vec![Handled { event_type: "order.placed".parse().unwrap(), start: Start::Beginning, added: 1 }];
         let name = "inventory".parse().unwrap();
         ready(Ok(vec![Registered { name, home: CursorHome::Progress, handles, generation: 1 }])).boxed_local()
     }

@@ -213,7 +213,12 @@ impl Advance<'_> {
     }
 }
 
-/// The cursor behind an event that was passed over.
+/// The cursor behind an event that was passed over. Of an event that older code had gone past, it stays where it is, and
+/// still says that older code was there: there may be more of them.
 fn passed(cursor: &Cursor, seq: Seq, event_id: EventId, generation: u32) -> Cursor {
+    if seq <= cursor.seq {
+        let (status, rev) = (Status::Ready, cursor.rev.next());
+        return Cursor { status, rev, attempt: 0, trouble: None, ..cursor.clone() };
+    }
     Cursor { seq, event_id: Some(event_id), rev: cursor.rev.next(), ..Cursor::start(cursor.era, generation) }
 }
