@@ -244,17 +244,4 @@ fn transact_item(action: Action) -> Result<TransactWriteItem, CommitError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cancelled_transaction_is_read_reason_by_reason() {
-        assert_eq!(
-            cancelled_because(&["None", "ConditionalCheckFailed", "TransactionConflict"]),
-            CommitError::Refused(vec![1])
-        );
-        assert!(matches!(cancelled_because(&["TransactionConflict", "None"]), CommitError::Unavailable(_)));
-        assert!(matches!(cancelled_because(&["ThrottlingError"]), CommitError::Unavailable(_)));
-        assert!(matches!(cancelled_because(&["ValidationError"]), CommitError::Invalid(_)));
-    }
-}
+mod tests;

@@ -3,7 +3,7 @@
 //! Must not know: what the services do with each other; that stands in `transport`, `lambda` and `people`.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::{Rc, Weak};
 
 use futures_util::future::LocalBoxFuture;
@@ -54,6 +54,8 @@ pub(crate) struct Cloud {
     pub(crate) db: DynamoDb,
     pub(crate) shards: Vec<Shard>,
     pub(crate) published: BTreeMap<EventId, Millis>,
+    /// Events that the topic never takes.
+    pub(crate) unpublishable: BTreeSet<EventId>,
     pub(crate) lines: BTreeMap<(usize, String), Millis>,
     pub(crate) consumers: Vec<Deployed>,
     pub(crate) clients: Vec<Client>,
@@ -103,6 +105,7 @@ impl Cloud {
                 shards: (0..settings.shards).map(|_| Shard::default()).collect(),
                 settings,
                 published: BTreeMap::new(),
+                unpublishable: BTreeSet::new(),
                 lines: BTreeMap::new(),
                 consumers,
                 clients,

@@ -165,15 +165,19 @@ impl Store for Instance {
 
     fn kept_answer<'a>(&'a self, tenant: &'a TenantId, key: &'a IdempotencyKey) -> Answer<'a, Option<KeptAnswer>> {
         let (at, named) = ((tenant.clone(), key.to_string()), key.to_string());
-        self.read("kept answer", move || named.clone(), move |cloud| cloud.db.tables.answers.get(&at).cloned())
+        let look = move |cloud: &mut Cloud| {
+            let now = cloud.now();
+            cloud.db.kept_answer(&at, now)
+        };
+        self.read("kept answer", move || named.clone(), look)
     }
 
     fn commit<'a>(&'a self, commit: &'a Commit) -> Answer<'a, (), CommitError> {
-        let (commit, author) = (Rc::new(commit.clone()), self.author);
+        let (commit, by) = (Rc::new(commit.clone()), (self.id, self.author));
         let named = Rc::clone(&commit);
         let say = move || crate::say::commit(named.writes());
         let call = Call { name: "commit", part: Part::Store, say };
-        self.call(call, move |cloud| cloud.commit(author, commit.writes()), CommitError::Unavailable)
+        self.call(call, move |cloud| cloud.commit(by, commit.writes()), CommitError::Unavailable)
     }
 }
 

@@ -10,6 +10,7 @@
 //! [`simulate`] runs a [`Plan`] as one seed decides: every process, queue and table in virtual time, every call at a moment
 //! of its own, [`Mishap`]s at rates of the seed's choice; then calm, then checks of Towpath's promises.
 
+mod blame;
 mod cloud;
 mod dice;
 mod example;
@@ -22,6 +23,7 @@ mod people;
 mod plan;
 mod prove;
 mod rebuilt;
+mod replays;
 mod rest;
 mod say;
 mod seeds;
@@ -43,7 +45,7 @@ pub use plan::{Applied, Ask, AtRest, Command, Older, Plan, Subject};
 pub use prove::{Proof, prove};
 pub use seeds::{Failing, Seeds};
 pub use seen::{Seen, Sight};
-pub use simulate::{ON_PURPOSE, Run, die, hang, in_calm, quietly, simulate};
+pub use simulate::{ON_PURPOSE, Run, call_outside, die, hang, in_calm, quietly, simulate};
 pub use sweep::{Swept, crash_sweep, pair_sweep};
 pub use tables::Tables;
 pub use world::{Fault, World};

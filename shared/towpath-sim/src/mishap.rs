@@ -21,6 +21,8 @@ pub enum Mishap {
     IndexLag,
     /// One entry of a publish request is refused (F5).
     EntryRefused,
+    /// The topic refuses one event however often it is sent.
+    Unpublishable,
     /// The stream offers a record late, after others (F7).
     RecordLate,
     /// The topic does not deliver a message to one queue.
@@ -62,7 +64,7 @@ pub enum Part {
 
 impl Mishap {
     /// Every mishap.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Call(Fault::CrashBefore),
         Self::Call(Fault::CrashAfter),
         Self::Call(Fault::AnswerLost),
@@ -73,6 +75,7 @@ impl Mishap {
         Self::StaleRead,
         Self::IndexLag,
         Self::EntryRefused,
+        Self::Unpublishable,
         Self::RecordLate,
         Self::DeliveryLost,
         Self::DeliveryDoubled,
@@ -96,6 +99,7 @@ impl Mishap {
             Self::Call(_) => [10, 60, 250],
             Self::SlowCall => [30, 200, 1_000],
             Self::StaleRead | Self::IndexLag | Self::RecordLate | Self::ClockSkew => [500, 2_000, 6_000],
+            Self::Unpublishable => [2, 5, 20],
             Self::EntryRefused | Self::DeliveryLost | Self::DeliveryDoubled | Self::AckLost => [50, 300, 1_500],
             Self::VisibilityLost | Self::HostileMessage => [50, 200, 800],
             Self::QueuePurged | Self::Outage(_) => [3_000, 6_000, 10_000],

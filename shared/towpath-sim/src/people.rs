@@ -12,13 +12,13 @@ use crate::cloud::Cloud;
 use crate::dice::Millis;
 use crate::lambda::{Done, Role, Source};
 use crate::mishap::Mishap;
-use crate::plan::{Command, Crew, MINUTE, SECOND};
+use crate::plan::{Command, Crew, HOUR, MINUTE, SECOND};
 use crate::seen::Sight;
 
 /// An HTTP request's time.
 const REQUEST: Millis = 29 * SECOND;
 /// Time of one use of the command line.
-const SITTING: Millis = 10 * MINUTE;
+pub(crate) const SITTING: Millis = 10 * MINUTE;
 
 /// Somebody with one command.
 pub(crate) struct Client {
@@ -47,7 +47,10 @@ impl Cloud {
             self.clients[client].content = true;
         }
         if !self.clients[client].content {
-            let wait = self.dice.between(100, 20 * SECOND);
+            // Most ask again at once, some when they are back from lunch.
+            let late = !self.odds.is_calm() && self.dice.chance(500);
+            let (least, most) = if late { (5 * MINUTE, HOUR) } else { (100, 20 * SECOND) };
+            let wait = self.dice.between(least, most);
             self.after(wait, move |cloud| {
                 if !cloud.clients[client].content {
                     cloud.ask(client);

@@ -112,6 +112,11 @@ impl Cloud {
                 let messages = self.consumers[consumer].dead_letters.messages();
                 messages.iter().filter_map(|message| Ticket::parse(&message.body)).collect()
             };
+            let attended = self.settings.crew != Crew::Absent;
+            if let Some(ticket) = tickets.first().filter(|_| attended) {
+                let why = format!("a redriven ticket of row {} came back, and nothing is parked there", ticket.seq);
+                self.broken("P7", Some(&ticket.aggregate), why);
+            }
             let of = Rc::clone(&self.consumers[consumer].subject);
             let rows = self.db.tables.home(of.consumer.home()).iter();
             let parked = rows.filter(|(key, position)| {
@@ -124,7 +129,9 @@ impl Cloud {
             }
         }
         if let Err(why) = at_rest(&self.db.tables, &applied) {
-            self.broken("P2", None, why);
+            // What the user asks for is what handlers came to, unless it says which promise it is about.
+            let promise = ["P0", "P3", "P8", "P9"].into_iter().find(|promise| why.starts_with(promise));
+            self.broken(promise.unwrap_or("P2"), None, why);
         }
     }
 

@@ -35,6 +35,7 @@ pub const ON_PURPOSE: &str = "on purpose";
 
 thread_local! {
     static FATE: Cell<Option<Fate>> = const { Cell::new(None) };
+    static OUTSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +54,11 @@ pub async fn hang() {
 pub async fn die() {
     FATE.set(Some(Fate::Dies));
     std::future::pending::<()>().await;
+}
+
+/// For a handler under test: it has called a service outside, as one that sends a mail does.
+pub fn call_outside() {
+    OUTSIDE.set(true);
 }
 
 /// What a run came to.
@@ -125,6 +131,10 @@ fn schedule(cloud: &mut Cloud, repaired: &Rc<Cell<bool>>, at_rest: &Rc<AtRest>) 
     cloud.after(MINUTE, audit);
     let first = cloud.dice.between(MINUTE, 20 * MINUTE);
     cloud.after(first, visit);
+    if cloud.dice.chance(1_000) {
+        let at = cloud.dice.between(0, cloud.settings.repair_at);
+        cloud.after(at, Cloud::order_replay);
+    }
     cloud.after(cloud.settings.calm_at, |cloud| {
         cloud.odds.calm();
         cloud.note("calm", 0, || ("the world".to_owned(), "nothing goes wrong from now on".to_owned()));
@@ -201,6 +211,9 @@ fn step(cloud: &Rc<RefCell<Cloud>>) -> bool {
     loop {
         let Some((id, mut future)) = cloud.borrow_mut().next_ready() else { return true };
         let polled = catch_unwind(AssertUnwindSafe(|| future.poll_unpin(&mut Context::from_waker(Waker::noop()))));
+        if OUTSIDE.take() {
+            cloud.borrow_mut().called_outside(id);
+        }
         match (polled, FATE.take()) {
             (Ok(Poll::Ready(done)), _) => cloud.borrow_mut().finish(id, done),
             (Ok(Poll::Pending), None) => cloud.borrow_mut().put_back(id, future),

@@ -25,6 +25,9 @@ const RELAY_TIMEOUT: Millis = 30 * SECOND;
 impl Cloud {
     /// A new row of the journal gets into the stream, near others and in no order with them (2).
     pub(crate) fn stream(&mut self, row: &JournalRow) {
+        if row.visibility != Visibility::Private && self.strikes(Mishap::Unpublishable) {
+            self.unpublishable.insert(row.envelope.event_id);
+        }
         let late = self.strikes(Mishap::RecordLate);
         let wait = if late { self.dice.between(0, 30 * SECOND) } else { self.dice.between(1, 50) };
         let (row, shards) = (row.clone(), self.shards.len());
@@ -43,7 +46,8 @@ impl Cloud {
         if self.is_away(Part::Relay) {
             return self.after(10 * SECOND, move |cloud| cloud.poll_relay(shard));
         }
-        let lost = self.shards[shard].give_up(self.settings.relay_tries);
+        let forever = is_on("4 a shard waits for its worst record");
+        let lost = self.shards[shard].give_up(if forever { u32::MAX } else { self.settings.relay_tries });
         if lost > 0 {
             self.seen.count(Sight::Happened("given up by the relay"));
             self.note("given up", shard as u64, || (format!("shard {shard}"), format!("{lost} records are given up")));
@@ -114,6 +118,9 @@ impl Cloud {
     fn publish_one(&mut self, message: &Publication) -> Result<(), String> {
         if self.strikes(Mishap::EntryRefused) {
             return Err("InternalError".to_owned());
+        }
+        if self.unpublishable.contains(&message.event_id) {
+            return Err("InvalidParameter".to_owned());
         }
         let now = self.now();
         if self.published.insert(message.event_id, now).is_some_and(|at| now < at + DEDUPLICATION) {

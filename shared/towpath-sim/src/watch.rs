@@ -6,9 +6,9 @@ use std::rc::Rc;
 
 use towpath::ports::{CommitError, CursorKey, JournalRow, Position, Write};
 use towpath::trouble::DEATHS;
-use towpath::{AggregateKey, CausationId, Envelope, Rev, Seq, Status, Ticket, Visibility, Wake, decide};
+use towpath::{AggregateKey, CausationId, Envelope, Rev, Seq, Status, Ticket, Verb, Visibility, Wake, decide};
 
-use crate::cloud::Cloud;
+use crate::cloud::{Cloud, ProcessId};
 use crate::lambda::Author;
 use crate::mishap::Mishap;
 use crate::model::fifo::Queued;
@@ -30,6 +30,8 @@ pub(crate) struct Watch {
     kept: BTreeSet<(usize, String)>,
     /// Wakes that were killed, or that could not reach the store to say how an attempt ended.
     ended: BTreeMap<(usize, AggregateKey), u32>,
+    /// Who has begun an attempt, by its mark on the row.
+    pub(crate) attempts: BTreeMap<u64, ProcessId>,
 }
 
 impl Watch {
@@ -64,7 +66,7 @@ impl Watch {
 
 impl Cloud {
     /// A commit, with all that must be true of it.
-    pub(crate) fn commit(&mut self, author: Author, writes: &[Write]) -> Result<(), CommitError> {
+    pub(crate) fn commit(&mut self, (by, author): (ProcessId, Author), writes: &[Write]) -> Result<(), CommitError> {
         let before: Vec<Option<Position>> = writes.iter().map(|write| self.cursor_before(write)).collect();
         let heads: Vec<Option<Seq>> = writes.iter().map(|write| self.head_before(write)).collect();
         let lag = if self.strikes(Mishap::IndexLag) { self.dice.between(0, 20 * SECOND) } else { 10 };
@@ -85,6 +87,7 @@ impl Cloud {
                     self.stream(row);
                 }
                 Write::Cursor { key, position, .. } => {
+                    self.check_attempt(by, key, before.as_ref(), position);
                     passed.extend(self.check_cursor(author, key, before.as_ref(), position, writes));
                 }
                 _ => {}
@@ -126,6 +129,10 @@ impl Cloud {
         let of = &key.aggregate;
         let consumer = match author {
             Author::Consumer(consumer) if *self.consumers[consumer].subject.consumer.name() == key.consumer => consumer,
+            Author::Consumer(consumer) if self.is_replay_of(consumer, &key.consumer) => {
+                self.check_replay(consumer, key, before, after, writes);
+                return Vec::new();
+            }
             _ => {
                 self.broken("P2", Some(of), format!("somebody else moved the cursor of {}", key.consumer));
                 return Vec::new();
@@ -258,7 +265,8 @@ impl Cloud {
         let key = CursorKey { aggregate: aggregate.clone(), consumer: name.clone() };
         let cursor = self.db.tables.home(home).get(&key).map(|position| &position.cursor);
         let parked = cursor.is_some_and(|cursor| matches!(cursor.status, Status::Parked | Status::Held));
-        let hinted = of.wakes.messages().iter().any(|waiting| waiting.wake.aggregate == *aggregate);
+        let advances = |wake: &Wake| wake.aggregate == *aggregate && !matches!(wake.verb, Verb::Replay(_));
+        let hinted = of.wakes.messages().iter().any(|waiting| advances(&waiting.wake));
         let doubtful = self.seen.times(Sight::Mishap(Mishap::VisibilityLost)) > 0
             || self.seen.times(Sight::Mishap(Mishap::QueuePurged)) > 0;
         if parked || hinted || doubtful {
@@ -301,10 +309,10 @@ impl Cloud {
     /// What a wake is about to meet.
     pub(crate) fn sight_wake(&mut self, consumer: usize, wake: &Wake) {
         let input = match wake.verb {
-            towpath::Verb::Advance => "wake",
-            towpath::Verb::Retry(_) => "retry",
-            towpath::Verb::Skip(_) => "skip",
-            towpath::Verb::Replay(_) => "replay",
+            Verb::Advance => "wake",
+            Verb::Retry(_) => "retry",
+            Verb::Skip(_) => "skip",
+            Verb::Replay(_) => "replay",
         };
         let met = self.status_at(consumer, &wake.aggregate);
         self.seen.count(Sight::Met(met, input));

@@ -79,6 +79,9 @@ pub async fn handle_batch(consumer: &Consumer, ports: ConsumerPorts<'_>, message
                 work.deliveries.push(Delivery { index, receives: message.receives, envelope });
             }
             Body::Ticket(ticket) => {
+                if is_on("38 a redriven ticket is put back") {
+                    let _kept_or_not = ports.dead_letters.keep(message, "redriven").await;
+                }
                 if let Err(error) = worker.redrive(&ticket).await
                     && !is_on("39 acknowledged though it was not sent")
                 {
@@ -166,7 +169,7 @@ fn with_later_ones(messages: &[Message], failed: &BTreeSet<usize>) -> Vec<String
                 continue;
             }
         }
-        if stopped.contains(&message.group) {
+        if stopped.contains(&message.group) || !failed.is_empty() && is_on("29 one group fails all groups") {
             ids.push(message.id.clone());
         }
     }

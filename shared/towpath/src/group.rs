@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::commit::{Commit, bytes_of};
 use crate::limits;
+use crate::planted::is_on;
 use crate::ports::{CursorKey, Head, Stored, Write};
 use crate::tx::TxError;
 use crate::{AggregateKey, IdempotencyKey, Place, Seq, TenantId};
@@ -98,7 +99,7 @@ impl Group {
             self.overlay.see(&write);
             self.bytes += bytes_of(&write);
             let item = item_of(&write);
-            match self.items.get(&item) {
+            match self.items.get(&item).filter(|_| !is_on("24 the same item twice in one transaction")) {
                 Some(at) => merge(&mut self.writes[*at], write),
                 None => {
                     self.items.insert(item, self.writes.len());

@@ -14,7 +14,7 @@ use towpath::{
     Aggregate, AggregateId, AggregateKey, Consumer, Context, Entity, Envelope, Event, EventId, Failure, Projection,
     Received, Seq, Storage, Summary, Tx, Visibility,
 };
-use towpath_sim::{Clock, ON_PURPOSE, die, hang};
+use towpath_sim::{Clock, ON_PURPOSE, call_outside, die, hang};
 
 /// One page per aggregate and consumer: the rows that were applied, in their order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -199,6 +199,7 @@ fn noting<E: Event>(consumer: Consumer, behaviour: &Rc<Behaviour>) -> Consumer {
 
 async fn note(cx: &Context<'_>, behaviour: &Behaviour, of: &Envelope) -> Result<Tx, Failure> {
     behaviour.meet(of).await?;
+    call_outside();
     let id = page_of(behaviour.name, &of.aggregate());
     let noted = Noted { id: id.clone(), seq: of.seq };
     Ok(match cx.get::<Diary>(&id).await? {

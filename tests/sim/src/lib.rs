@@ -14,6 +14,7 @@ pub mod plan;
 pub mod rest;
 pub mod scenarios;
 pub mod shop;
+pub mod tills;
 #[cfg(feature = "planted")]
 pub mod traps;
 

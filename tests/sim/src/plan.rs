@@ -11,7 +11,8 @@ use towpath::Consumer;
 use towpath_sim::{Clock, Command, Dice, Instance, Older, Plan, Subject};
 
 use crate::diary::{self, Behaviour, Poison, Temper};
-use crate::{rest, shop};
+use crate::shop::Told;
+use crate::{rest, shop, tills};
 
 const SKUS: [&str; 3] = ["tea", "cup", "pot"];
 const MINUTE: u64 = 60;
@@ -24,8 +25,15 @@ pub fn plan(dice: &mut Dice, clock: &Clock) -> Plan {
     let crowded = dice.chance(2_000);
     let (subjects, diaries) = subjects(dice, clock, &repaired, crowded);
     let names: Vec<String> = subjects.iter().map(|subject| subject.consumer.name().to_string()).collect();
-    let commands = if crowded { crowd(dice) } else { commands(dice) };
-    let at_rest = Box::new(move |tables: &_, applied: &_| rest::check(tables, applied, &names, &diaries));
+    let told = Rc::new(Told::default());
+    let mut commands = if crowded { crowd(dice, &told) } else { commands(dice, &told) };
+    if dice.chance(2_000) {
+        commands.extend(closing_time(dice, &told));
+    }
+    let at_rest = Box::new(move |tables: &_, applied: &_| {
+        told.check()?;
+        rest::check(tables, applied, &names, &diaries)
+    });
     Plan { subjects, commands, at_rest, repaired }
 }
 
@@ -91,7 +99,7 @@ fn temper(dice: &mut Dice) -> Temper {
 }
 
 /// 20 to 60 commands of 3 to 5 tenants, in bursts: goods come in, orders are placed, some are cancelled.
-fn commands(dice: &mut Dice) -> Vec<Command> {
+fn commands(dice: &mut Dice, told: &Rc<Told>) -> Vec<Command> {
     let tenants = dice.between(3, 5);
     let bursts: Vec<u64> = (0..dice.between(2, 12)).map(|_| dice.between(0, 14 * MINUTE * 1_000)).collect();
     let mut placed: Vec<(String, String, Duration)> = Vec::new();
@@ -99,13 +107,14 @@ fn commands(dice: &mut Dice) -> Vec<Command> {
     for number in 0..dice.between(20, 60) {
         let tenant = format!("tenant-{}", dice.between(1, tenants));
         let at = Duration::from_millis(*dice.pick(&bursts) + dice.between(0, 2_000));
-        let sku = *dice.pick(&SKUS);
+        let (sku, told) = (*dice.pick(&SKUS), Rc::clone(told));
         match dice.between(0, 9) {
             0..=2 => {
                 let quantity = dice.between(1, 10);
                 let key = format!("receive-{number}");
                 commands.push(command(at, format!("receive {quantity} {sku} for {tenant}"), async move |world| {
-                    shop::receive(world.command_ports(), &tenant, &key, sku, quantity).await.is_some()
+                    let code = shop::receive(world.command_ports(), &tenant, &key, sku, quantity).await;
+                    told.note(&tenant, &key, code)
                 }));
             }
             3..=6 => {
@@ -114,14 +123,16 @@ fn commands(dice: &mut Dice) -> Vec<Command> {
                 let other = SKUS.into_iter().find(|other| *other != sku).filter(|_| two);
                 commands.push(command(at, format!("place {order} for {tenant}"), async move |world| {
                     let of: Vec<(&str, u64)> = [(sku, quantity)].into_iter().chain(other.map(|sku| (sku, 1))).collect();
-                    shop::place(world.command_ports(), &tenant, &order, &of).await.is_some()
+                    let code = shop::place(world.command_ports(), &tenant, &order, &of).await;
+                    told.note(&tenant, &format!("place-{order}"), code)
                 }));
             }
             _ if !placed.is_empty() => {
                 let (tenant, order, then) = dice.pick(&placed).clone();
                 let at = then + Duration::from_millis(*dice.pick(&[50, 400, 1_200, 2_000, 6_500, 20_000, 200_000]));
                 commands.push(command(at, format!("cancel {order} for {tenant}"), async move |world| {
-                    shop::cancel(world.command_ports(), &tenant, &order).await.is_some()
+                    let code = shop::cancel(world.command_ports(), &tenant, &order).await;
+                    told.note(&tenant, &format!("cancel-{order}"), code)
                 }));
             }
             _ => {}
@@ -131,23 +142,41 @@ fn commands(dice: &mut Dice) -> Vec<Command> {
 }
 
 /// Goods come in and are ordered, nearly all at once and of one kind: everything follows everything else closely.
-fn crowd(dice: &mut Dice) -> Vec<Command> {
+fn crowd(dice: &mut Dice, told: &Rc<Told>) -> Vec<Command> {
     let (tenants, begins) = (dice.between(1, 2), dice.between(0, 10 * MINUTE * 1_000));
     let make = |number: u64| {
         let tenant = format!("tenant-{}", dice.between(1, tenants));
         let at = Duration::from_millis(begins + dice.between(0, 40_000));
-        let (key, sku) = (format!("c-{number}"), SKUS[0]);
+        let (key, sku, told) = (format!("c-{number}"), SKUS[0], Rc::clone(told));
         if dice.chance(5_000) {
             command(at, format!("receive 5 {sku} for {tenant}"), async move |world| {
-                shop::receive(world.command_ports(), &tenant, &key, sku, 5).await.is_some()
+                told.note(&tenant, &key, shop::receive(world.command_ports(), &tenant, &key, sku, 5).await)
             })
         } else {
             command(at, format!("place {key} for {tenant}"), async move |world| {
-                shop::place(world.command_ports(), &tenant, &key, &[(sku, 1)]).await.is_some()
+                let code = shop::place(world.command_ports(), &tenant, &key, &[(sku, 1)]).await;
+                told.note(&tenant, &format!("place-{key}"), code)
             })
         }
     };
     (0..60).map(make).collect()
+}
+
+/// Both tills of each tenant are to be closed, nearly at once.
+fn closing_time(dice: &mut Dice, told: &Rc<Told>) -> Vec<Command> {
+    let mut commands = Vec::new();
+    for tenant in 1..=3 {
+        let begins = dice.between(0, 10 * MINUTE * 1_000);
+        for till in tills::TILLS {
+            let (tenant, told) = (format!("tenant-{tenant}"), Rc::clone(told));
+            let at = Duration::from_millis(begins + dice.between(0, 100));
+            commands.push(command(at, format!("close the {till} till of {tenant}"), async move |world| {
+                let code = tills::close(world.command_ports(), &tenant, till).await;
+                told.note(&tenant, &format!("close-{till}"), code)
+            }));
+        }
+    }
+    commands
 }
 
 fn command(at: Duration, name: String, ask: impl AsyncFn(Rc<Instance>) -> bool + 'static) -> Command {

@@ -12,12 +12,14 @@ use towpath::{Aggregate, AggregateKey, ConsumerName, Envelope, Event, Seq};
 use towpath_sim::{Applied, Tables};
 
 use crate::diary::{Diary, Folded, page_of};
+use crate::tills::one_is_open;
 
 type Checked = Result<(), String>;
 
 /// All of it.
 pub fn check(tables: &Tables, applied: &Applied, consumers: &[String], diaries: &[&'static str]) -> Checked {
     stock_adds_up(tables)?;
+    one_is_open(tables)?;
     commands_ran_once(tables)?;
     for name in consumers {
         let consumer: ConsumerName = name.parse().unwrap();
@@ -146,5 +148,5 @@ fn diaries_are_right(tables: &Tables, applied: &Applied, name: &'static str) -> 
     let own = |key: &&AggregateKey| key.id.as_str().starts_with(&format!("{name}."));
     let diaries = tables.entities.iter().filter(|(key, _)| own(key));
     let found = diaries.map(|(key, stored)| (key.clone(), read::<Diary>(stored.state.as_deref().unwrap()).seqs));
-    same(&format!("the diaries of {name}"), &wanted, &found.collect())
+    same(&format!("P3: the diaries of {name}"), &wanted, &found.collect())
 }

@@ -1,6 +1,9 @@
 //! The shop's commands, as `orders-api` gives them, without HTTP.
 //! Must not know: worlds, faults.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use commerce::order::{Line, Lines, Order};
 use commerce::stock::Stock;
 use towpath::command::{CommandError, CommandPorts, Reply, Request, Verdict, execute};
@@ -19,7 +22,7 @@ pub fn lines(of: &[(&str, u64)]) -> Lines {
     of.iter().map(line).collect::<Vec<_>>().try_into().unwrap()
 }
 
-fn request(tenant: &str, key: &str) -> Request {
+pub(crate) fn request(tenant: &str, key: &str) -> Request {
     Request {
         tenant: tenant.parse().unwrap(),
         key: Some(key.parse().unwrap()),
@@ -30,11 +33,41 @@ fn request(tenant: &str, key: &str) -> Request {
 }
 
 /// The status code; `None` when the client must ask again.
-fn code(answer: Result<Reply, CommandError>) -> Option<u16> {
+pub(crate) fn code(answer: Result<Reply, CommandError>) -> Option<u16> {
     match answer {
         Ok(reply) => Some(reply.code),
         Err(CommandError::TryAgain(_)) => None,
+        Err(CommandError::KeyReused) => Some(422),
         Err(error) => panic!("{error}"),
+    }
+}
+
+/// What clients were told, by tenant and key.
+#[derive(Debug, Default)]
+pub struct Told {
+    accepted: RefCell<BTreeMap<(String, String), u16>>,
+    wrong: RefCell<Option<String>>,
+}
+
+impl Told {
+    /// One more answer, if it is one.
+    pub fn note(&self, tenant: &str, key: &str, code: Option<u16>) -> bool {
+        let Some(code) = code else { return false };
+        let at = (tenant.to_owned(), key.to_owned());
+        let before = self.accepted.borrow().get(&at).copied();
+        if code == 422 || before.is_some_and(|before| before != code) {
+            let why = format!("P9: to {key} the answer was {code}, and before that {before:?}, for the same request");
+            self.wrong.borrow_mut().get_or_insert(why);
+        }
+        if code < 300 {
+            self.accepted.borrow_mut().insert(at, code);
+        }
+        true
+    }
+
+    /// P9: who was told that it is done is told so each time, and nobody that the key was used for something else.
+    pub fn check(&self) -> Result<(), String> {
+        self.wrong.borrow().clone().map_or(Ok(()), Err)
     }
 }
 

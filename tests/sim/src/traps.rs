@@ -8,8 +8,14 @@ use crate::plan::plan;
 
 /// Bugs by the numbers of the list of traps, as the code names them.
 ///
-/// Not here: 61 (unpark, then wake) and 63 (a ticket's body executed). An order travels inside the wake and is carried out
-/// by the consumer, and a ticket has a type of its own, which no handler takes: neither can be written down.
+/// Not here, because it cannot be written down: 61 (unpark, then wake) and 63 (a ticket's body executed), as an order travels
+/// inside the wake and is carried out by the consumer, and a ticket has a type of its own, which no handler takes; 16 (a key
+/// recomputed from what the handler changed), as an event's key is its place in the journal; 17 (seconds for milliseconds),
+/// as times have a type of their own; 34 (state of another tenant in a warm process), as the machines keep none.
+///
+/// Not here, because it is not there yet: 44 to 47 and 66 (sagas and timers), 48 (rebuilding), 50 and 51 (limits).
+///
+/// Not here, because it is a line of the template, whose rules tests/tidy breaks one by one: 6, 7, 26, 31, 33, 37, 42.
 pub const BUGS: &[&str] = &[
     "cursor-rule-removed",
     "gap ignored",
@@ -20,26 +26,37 @@ pub const BUGS: &[&str] = &[
     "1 stream order trusted",
     "2 later entries before the refused one",
     "3 parallel within a group",
+    "4 a shard waits for its worst record",
     "5 nothing finds what was given up",
     "5 nobody looks at what is overdue",
     "8 order of ids instead of seq",
     "9 failed entries ignored",
     "10 unreadable ones acknowledged and not kept",
     "11 equal contents are one event",
+    "12 a message with another id is another event",
     "13 cursor apart from the effects",
     "14 an attempt that never expires",
+    "15 the attempt of another is ended",
     "19 cursor without its consumer",
+    "20 a command is known for ten minutes",
+    "20 a request's hash with the time in it",
     "21 any cancelled is a duplicate",
     "22 lost answer not read back",
     "23 row read eventually",
+    "24 the same item twice in one transaction",
     "25 unknown outcome taken for done",
     "27 later ones not reported",
     "28 going on behind a failure",
+    "29 one group fails all groups",
     "30 redelivered ones run in the queue",
     "32 the rest not reported at the deadline",
     "32 a wake out of time is deleted",
+    "36 newer ones pass a parked one",
+    "36 an older one runs behind newer ones",
+    "38 a redriven ticket is put back",
     "39 acknowledged though it was not sent",
     "40 an order for any rev",
+    "41 a replay of whatever there is",
     "52 tenant taken from the body",
     "55 marked before the wake",
     "56 condition on the cursor only",
@@ -50,6 +67,7 @@ pub const BUGS: &[&str] = &[
     "62 counted after the run",
     "64 status written over the row",
     "65 filter wider than the code",
+    "67 a read that guards nothing",
     "68 watermark without overlap",
     "69 parked by count",
 ];

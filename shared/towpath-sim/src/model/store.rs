@@ -4,14 +4,19 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use towpath::ports::{AuditState, CommitError, CursorHome, CursorKey, IndexRow, JournalRow, Position, Write};
-use towpath::{AggregateKey, EventId, Rev, Seq, Status, Timestamp};
+use towpath::planted::is_on;
+use towpath::ports::{
+    AuditState, CommitError, CursorHome, CursorKey, IndexRow, JournalRow, KeptAnswer, Position, Write,
+};
+use towpath::{AggregateKey, EventId, Rev, Seq, Status, TenantId, Timestamp};
 
 use crate::Tables;
 use crate::dice::Millis;
 
 /// How long an eventually consistent read may miss a write.
 pub(crate) const STALE: Millis = 3_000;
+/// How long DynamoDB remembers a client token (1).
+const CLIENT_TOKEN: Millis = 10 * 60_000;
 
 /// The tables, with what a late look at them shows.
 #[derive(Debug, Default)]
@@ -22,6 +27,8 @@ pub(crate) struct DynamoDb {
     /// The time index, and from when on it shows a row.
     index: BTreeMap<EventId, (Millis, IndexRow)>,
     audit: AuditState,
+    /// When each answer of a command was kept.
+    answered: BTreeMap<(TenantId, String), Millis>,
 }
 
 impl DynamoDb {
@@ -34,9 +41,13 @@ impl DynamoDb {
                 _ => None,
             })
             .collect();
+        self.forget_answers(now);
         self.tables.commit(writes)?;
         self.before.extend(old.into_iter().map(|(key, position)| (key, (position, now))));
         for write in writes {
+            if let Write::Answer { tenant, key, .. } = write {
+                self.answered.insert((tenant.clone(), key.to_string()), now);
+            }
             if let Write::Append(row) = write {
                 let of = &row.envelope;
                 let row = IndexRow {
@@ -56,6 +67,20 @@ impl DynamoDb {
         match self.before.get(key) {
             Some((before, written)) if now < written + age => before.clone(),
             _ => self.tables.home(home).get(key).cloned(),
+        }
+    }
+
+    /// The kept answer of a command.
+    pub(crate) fn kept_answer(&mut self, at: &(TenantId, String), now: Millis) -> Option<KeptAnswer> {
+        self.forget_answers(now);
+        self.tables.answers.get(at).cloned()
+    }
+
+    /// Kept answers are never forgotten, unlike a client token of DynamoDB (1).
+    fn forget_answers(&mut self, now: Millis) {
+        if is_on("20 a command is known for ten minutes") {
+            let answered = &self.answered;
+            self.tables.answers.retain(|at, _| answered.get(at).is_some_and(|kept| now < kept + CLIENT_TOKEN));
         }
     }
 

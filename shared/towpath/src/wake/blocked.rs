@@ -84,7 +84,8 @@ impl Advance<'_> {
     /// An attempt that was begun but came to nothing through no fault of the event does not count. If it is known, the row
     /// says why.
     pub(super) async fn take_back(&mut self, view: &View, why: Option<&Failure>) -> Result<(), Unavailable> {
-        let Some(cursor) = view.cursor().filter(|cursor| self.is_ours(cursor)) else { return Ok(()) };
+        let ours = |cursor: &&Cursor| self.is_ours(cursor) || is_on("15 the attempt of another is ended");
+        let Some(cursor) = view.cursor().filter(ours) else { return Ok(()) };
         let mut begun = cursor.clone();
         (begun.attempt, begun.rev) = (begun.attempt.saturating_sub(1), begun.rev.next());
         if let Some(trouble) = &mut begun.trouble {
@@ -98,7 +99,7 @@ impl Advance<'_> {
     /// a row is parked only after several of them, and no event is lost by it.
     pub(super) async fn take_back_somehow(&mut self) {
         for tries in 0..TAKE_BACKS {
-            if self.token.is_none() {
+            if self.token.is_none() && !is_on("15 the attempt of another is ended") {
                 return;
             }
             self.worker.pause(tries + 3).await;
