@@ -28,6 +28,7 @@ FUZZ ?= $(basename $(notdir $(wildcard tests/fuzz/fuzz_targets/*.rs)))
 ARCHITECTURE ?= arm64
 
 TOOLS := .venv/tools
+ASKED := .local/asked
 PYTHON := $(TOOLS)/bin/python
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 HOST_ARCHITECTURE := $(if $(filter aarch64%,$(HOST)),arm64,x86_64)
@@ -38,7 +39,7 @@ export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run test proof soak traps build crates venvs up down status deploy dev lint tidy drill chaos numbers new fuzz seeds adopt
+.PHONY: help run test proof asked soak traps planted build crates venvs up down status deploy dev lint tidy drill chaos numbers new fuzz seeds adopt
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,21 +56,44 @@ endif
 
 test: build lint ## lint, then every test
 	$(PYTHON) -m unittest discover --start-directory tests/local
-	$(LOCAL) cargo test --release --workspace
-	$(LOCAL) cargo test --release --workspace --features $(PLANTED) \
-		--test crash_sweep --test planted --test prove --test corpus
+	@rm -rf $(ASKED) && mkdir -p $(ASKED)
+	$(LOCAL) cargo test --release --workspace | tee $(ASKED)/1-proof
+	@$(MAKE) --no-print-directory planted
 	$(LOCAL) $(PYTHON) tests/local/planted.py --features $(PLANTED)
+	@$(MAKE) --no-print-directory fuzz | tee $(ASKED)/3-fuzz
 	@$(MAKE) --no-print-directory chaos
 	@$(MAKE) --no-print-directory adopt
+	@$(MAKE) --no-print-directory asked
 
-proof: crates ## what is asked of the simulator, and what it reaches (SEED=17 tells one run)
-	@target/$(HOST)/release/proof $(if $(SEED),seed $(SEED))
+proof: crates ## what is asked of the proof, and what it reaches: sweeps, seeds, states, known bugs, bytes (SEED=17 tells one run)
+ifdef SEED
+	@target/$(HOST)/release/proof seed $(SEED)
+else
+	@rm -rf $(ASKED) && mkdir -p $(ASKED)
+	@$(LOCAL) cargo test --release --workspace --test proof --test worlds | tee $(ASKED)/1-proof
+	@$(MAKE) --no-print-directory planted
+	@$(MAKE) --no-print-directory fuzz | tee $(ASKED)/3-fuzz
+	@$(MAKE) --no-print-directory asked
+endif
 
-soak: crates ## the same for an hour: ten times the seeds, ten times the pairs of faults
-	@TOWPATH_SEEDS=200000 TOWPATH_PAIRS=2000000 target/$(HOST)/release/proof
+asked: # the table of what was asked and reached, from what the tests above printed
+	@printf '\n   %-16s %-42s reached\n' '' asked
+	@grep -h '^[✓✗]' $(ASKED)/*
+	@! grep -q '^✗' $(ASKED)/*
+
+soak: ## hours of it: a million seeds, 200,000 pairs of faults, a million inputs for each fuzz target
+	@rm -rf $(ASKED) && mkdir -p $(ASKED)
+	@TOWPATH_SEEDS=1000000 TOWPATH_PAIRS=500000 \
+		$(LOCAL) cargo test --release --workspace --test proof --test worlds | tee $(ASKED)/1-proof
+	@$(MAKE) --no-print-directory fuzz FUZZ_RUNS=1000000 | tee $(ASKED)/3-fuzz
+	@$(MAKE) --no-print-directory asked
 
 traps: ## every known bug put back into the core: which promise finds it, after how many seeds (TOWPATH_PLANTED=21 some)
-	@$(LOCAL) cargo test --release --workspace --features $(PLANTED) --test planted -- --nocapture
+	@$(LOCAL) cargo test --release --workspace --features $(PLANTED) --test planted every_planted
+
+planted:
+	$(LOCAL) cargo test --release --workspace --features $(PLANTED) \
+		--test planted --test prove --test corpus | tee $(ASKED)/2-planted
 
 build: ## the functions and the CLI for this machine
 	@$(MAKE) --no-print-directory -j3 crates venvs

@@ -6,10 +6,11 @@ set -eu
 programs=$1 how_long=$2
 shift 2
 here=$(dirname "$0")
-failed=0
+failed=0 targets=0
 for target in "$@"; do
     kept=$programs/fuzz/$target
     mkdir -p "$kept/found" "$kept/broken"
+    targets=$((targets + 1))
     if "$programs/$target" "$how_long" -timeout=20 -max_len=8192 -print_final_stats=1 -artifact_prefix="$kept/broken/" \
         "$kept/found" "$here/corpus/$target" > "$kept/log" 2>&1; then
         awk -v target="$target" '/number_of_executed_units/ { runs = $2 } /average_exec_per_sec/ { rate = $2 }
@@ -21,4 +22,8 @@ for target in "$@"; do
         sed -n "s|.*Test unit written to \(.*\)|  again: $programs/$target \1|p" "$kept/log"
     fi
 done
+inputs=$(for target in "$@"; do cat "$programs/fuzz/$target/log"; done |
+    awk '/number_of_executed_units/ { runs += $2 } END { print runs + 0 }')
+mark=✓ && [ $failed = 0 ] || mark=✗
+printf '%s  %-16s %-42s %s\n' $mark fuzz "nothing breaks, ${how_long#-}" "$inputs inputs for $targets targets"
 exit $failed
