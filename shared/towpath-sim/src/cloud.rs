@@ -3,7 +3,7 @@
 //! Must not know: what the services do with each other; that stands in `transport`, `lambda` and `people`.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::{Rc, Weak};
 
 use futures_util::future::LocalBoxFuture;
@@ -17,6 +17,7 @@ use crate::lambda::{Deployed, Done, Role};
 use crate::mishap::{Mishap, Odds, Part};
 use crate::model::store::DynamoDb;
 use crate::model::stream::Shard;
+use crate::model::topic::Topic;
 use crate::people::Client;
 use crate::plan::Settings;
 use crate::seen::{Seen, Sight};
@@ -53,8 +54,9 @@ pub(crate) struct Cloud {
     ready: VecDeque<ProcessId>,
     pub(crate) db: DynamoDb,
     pub(crate) shards: Vec<Shard>,
-    pub(crate) published: BTreeMap<EventId, Millis>,
-    pub(crate) lines: BTreeMap<(usize, String), Millis>,
+    pub(crate) topic: Topic,
+    /// What was ever published.
+    pub(crate) published: BTreeSet<EventId>,
     pub(crate) consumers: Vec<Deployed>,
     pub(crate) clients: Vec<Client>,
 }
@@ -102,8 +104,8 @@ impl Cloud {
                 db: DynamoDb::default(),
                 shards: (0..settings.shards).map(|_| Shard::default()).collect(),
                 settings,
-                published: BTreeMap::new(),
-                lines: BTreeMap::new(),
+                topic: Topic::default(),
+                published: BTreeSet::new(),
                 consumers,
                 clients,
             })
