@@ -127,12 +127,8 @@ impl FifoQueue {
         if let Some((to, _)) = &self.redrive {
             worn.into_iter().for_each(|message| to.borrow_mut().move_here(message, true));
         }
-        let delivered = batch.into_iter().map(|of| Delivered {
-            id: of.id,
-            group: of.group,
-            body: of.body,
-            receives: of.receives,
-        });
+        let delivered =
+            batch.into_iter().map(|of| Delivered { id: of.id, group: of.group, body: of.body, receives: of.receives });
         delivered.collect()
     }
 

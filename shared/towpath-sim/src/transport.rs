@@ -104,9 +104,8 @@ impl Cloud {
         let Some(Role::Relay { held, .. }) = self.role(by) else { return };
         for (at, message) in batch.iter().enumerate() {
             let (aggregate, seq) = &message.place;
-            let comes_before = |id: &EventId| {
-                self.published.contains(id) || batch[..at].iter().any(|before| before.event_id == *id)
-            };
+            let comes_before =
+                |id: &EventId| self.published.contains(id) || batch[..at].iter().any(|before| before.event_id == *id);
             let earlier = held.iter().filter(|(key, place, _)| key == aggregate && place < seq);
             if let Some((_, missing, _)) = earlier.into_iter().find(|(_, _, id)| !comes_before(id)) {
                 let (why, aggregate) = (format!("the relay put row {seq} before row {missing}"), aggregate.clone());
