@@ -12,7 +12,7 @@ use towpath::ports::{Ledger, Publisher, Store, Write};
 use towpath::{EventType, Place, TenantId};
 use towpath_sim::services::{self, Delivered, FifoQueue, StandardQueue};
 
-use crate::services::{Queue, Received, Reply, Services};
+use crate::services::{Queue, Received, Reply, Services, TopicAndQueues};
 
 /// How often a waiting receive looks.
 const LOOK: Duration = Duration::from_millis(100);
@@ -68,7 +68,7 @@ impl Services for Model {
         done(Rc::new(Standard { queue, services }) as Rc<dyn Queue>)
     }
 
-    fn topic<'a>(&'a self, filters: &'a [&'a [&'a str]]) -> Reply<'a, (Rc<dyn Publisher>, Vec<Rc<dyn Queue>>)> {
+    fn topic<'a>(&'a self, filters: &'a [&'a [&'a str]]) -> Reply<'a, TopicAndQueues> {
         let topic = self.services.topic();
         let subscribed = |types: &&[&str]| {
             let types = types.iter().map(|name| EventType::parse(*name)).collect::<Result<Vec<_>, _>>()?;

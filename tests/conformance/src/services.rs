@@ -12,6 +12,9 @@ use towpath::ports::{Ledger, Publisher, Store};
 /// The answer to one request.
 pub(crate) type Reply<'a, T> = LocalBoxFuture<'a, Result<T>>;
 
+/// A topic, as the relay publishes to it, and the queues that are subscribed to it.
+pub(crate) type TopicAndQueues = (Rc<dyn Publisher>, Vec<Rc<dyn Queue>>);
+
 /// The services. Whatever a case makes is its own.
 pub(crate) trait Services {
     /// The tables, as the pipeline writes and reads them.
@@ -27,7 +30,7 @@ pub(crate) trait Services {
     /// A standard queue.
     fn standard(&self) -> Reply<'_, Rc<dyn Queue>>;
     /// A FIFO topic as infra/topics.yaml has it, and for each list of event types a FIFO queue that gets those, raw.
-    fn topic<'a>(&'a self, filters: &'a [&'a [&'a str]]) -> Reply<'a, (Rc<dyn Publisher>, Vec<Rc<dyn Queue>>)>;
+    fn topic<'a>(&'a self, filters: &'a [&'a [&'a str]]) -> Reply<'a, TopicAndQueues>;
     /// Time passes: at once, or by waiting.
     fn pass(&self, time: Duration) -> LocalBoxFuture<'_, ()>;
     /// For how long something that must come may be waited for.

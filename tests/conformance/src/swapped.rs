@@ -7,11 +7,11 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use towpath::TenantId;
-use towpath::ports::{Ledger, Publisher, Store};
+use towpath::ports::{Ledger, Store};
 
 use crate::cases::{self, Ask};
 use crate::model::Model;
-use crate::services::{Queue, Reply, Services};
+use crate::services::{Queue, Reply, Services, TopicAndQueues};
 
 struct Swapped(Model);
 
@@ -44,7 +44,7 @@ impl Services for Swapped {
         self.0.fifo()
     }
 
-    fn topic<'a>(&'a self, filters: &'a [&'a [&'a str]]) -> Reply<'a, (Rc<dyn Publisher>, Vec<Rc<dyn Queue>>)> {
+    fn topic<'a>(&'a self, filters: &'a [&'a [&'a str]]) -> Reply<'a, TopicAndQueues> {
         async move {
             let (topic, mut queues) = self.0.topic(filters).await?;
             queues.reverse();
@@ -77,7 +77,7 @@ const SEE_IT: [&str; 11] = [
     "22 what was received maxReceiveCount times moves to the dead-letter queue",
     "22 a group goes on without what has moved",
     "20 a follower that was never looked at moves, too",
-    "13 a subscription gets the event types of its filter",
+    "API a subscription gets the event types of its filter",
 ];
 
 #[test]

@@ -9,8 +9,8 @@ use super::{Case, SHORT, case, same};
 use crate::services::Services;
 
 pub(super) const CASES: &[Case] = &[
-    case!("8 the due index is sparse: no row that is ready is in it", sparse),
-    case!("8 the due index gives the longest overdue first, at most so many", overdue_first),
+    case!("API the due index is sparse: no row that is ready is in it", sparse),
+    case!("API the due index gives the longest overdue first, at most so many", overdue_first),
 ];
 
 /// The ids of a tenant's aggregates that are due before a time.

@@ -15,7 +15,7 @@ use crate::services::Services;
 pub(super) const CASES: &[Case] = &[
     case!("21 a group with a message in flight gives none", locked),
     case!("21 a locked group does not hold up another one", others),
-    case!("21 a group comes in the order in which it was sent", order),
+    case!("API a group comes in the order in which it was sent", order),
     case!("21 what comes back comes before its followers", comes_back_first),
     case!("19 a batch can mix groups", mixed),
     case!("20 every delivery is counted", counted),
@@ -110,11 +110,11 @@ async fn followers(at: &dyn Services) -> Result<()> {
     let mut before = None;
     for _ in 0..TRIES {
         let batch = some(at, &*queue, 10, LONG).await?;
-        if let Some(follower) = batch.get(1) {
-            if let Some(before) = before.replace(follower.receives) {
-                ensure!(follower.receives == before + 1, "counted {} after {before}", follower.receives);
-                return Ok(());
-            }
+        if let Some(follower) = batch.get(1)
+            && let Some(before) = before.replace(follower.receives)
+        {
+            ensure!(follower.receives == before + 1, "counted {} after {before}", follower.receives);
+            return Ok(());
         }
         for message in &batch {
             queue.show(message, NOW).await?;

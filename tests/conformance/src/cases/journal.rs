@@ -16,8 +16,8 @@ pub(super) const CASES: &[Case] = &[
     case!("API a journal that is larger than one answer is read page by page", large),
     case!("API the head is the last row", head),
     case!("API rows of a view come in the order of their keys", view),
-    case!("8 the time index shows each row of a time once, hour by hour", by_time),
-    case!("8 the sweep comes by each row once", swept),
+    case!("API the time index shows each row of a time once, hour by hour", by_time),
+    case!("API the sweep comes by each row once", swept),
 ];
 
 const HOUR: u64 = 3_600_000;

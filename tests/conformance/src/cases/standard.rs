@@ -15,7 +15,7 @@ pub(super) const CASES: &[Case] = &[
     case!("API standard: a message in flight holds up no other", apart),
     case!("API standard: a receipt whose visibility is over still deletes", old_receipt),
     case!("API standard: after another delivery an older receipt deletes nothing", older_receipt),
-    case!("33 what is put off comes back when it is due, and is counted", put_off),
+    case!("API what is put off comes back when it is due, and is counted", put_off),
     case!("API a visibility can be lengthened while a message is in flight", lengthened),
     case!("API the visibility of what is not in flight cannot be changed", not_in_flight),
     case!("API standard: a purge takes what is in flight, too", purged),

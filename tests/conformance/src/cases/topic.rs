@@ -21,8 +21,8 @@ pub(super) const CASES: &[Case] = &[
     case!("10 published again after 5 minutes, it is delivered again", only Model: TAKES_MINUTES, forgotten),
     case!("10 the same body published under another id is another message", another_id),
     case!("11 FifoThroughputScope=MessageGroup: an id in another group is another message", scope),
-    case!("13 a subscription gets the event types of its filter", filtered),
-    case!("21 a group reaches a queue in the order in which it was published", order),
+    case!("API a subscription gets the event types of its filter", filtered),
+    case!("API a group reaches a queue in the order in which it was published", order),
     case!("API raw delivery: the body as it was published, in its group", raw),
     case!("12 a standard queue at a FIFO topic gets no group", only Endpoint: NOT_MODELLED, to_standard),
 ];

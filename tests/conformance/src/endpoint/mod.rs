@@ -20,7 +20,7 @@ use towpath::ports::{Ledger, Publisher, Store};
 use towpath_aws::AwsStore;
 use towpath_aws::config::Tables;
 
-use crate::services::{Queue, Reply, Services};
+use crate::services::{Queue, Reply, Services, TopicAndQueues};
 use made::Made;
 pub(crate) use queues::{FIFO, SqsQueue};
 
@@ -134,7 +134,7 @@ impl Services for Endpoint {
         async move { Ok(Rc::new(self.queue(&[]).await?) as Rc<dyn Queue>) }.boxed_local()
     }
 
-    fn topic<'a>(&'a self, filters: &'a [&'a [&'a str]]) -> Reply<'a, (Rc<dyn Publisher>, Vec<Rc<dyn Queue>>)> {
+    fn topic<'a>(&'a self, filters: &'a [&'a [&'a str]]) -> Reply<'a, TopicAndQueues> {
         async move {
             let topic = self.fifo_topic().await?;
             let mut queues: Vec<Rc<dyn Queue>> = Vec::new();
@@ -157,8 +157,8 @@ impl Services for Endpoint {
     }
 
     fn tenant(&self) -> TenantId {
-        self.names.set(self.names.get() + 1);
-        TenantId::parse(format!("t-{}", self.names.get())).expect("it is letters, a dash and digits")
+        // Of no other run either: DynamoDB remembers client tokens longer than a run lasts.
+        TenantId::parse(self.fresh("t")).expect("it is letters, dashes and digits")
     }
 }
 
