@@ -1,4 +1,6 @@
-//! SQS's redrive policy: what is received too often moves to another queue. Must not know: what the pipeline puts there.
+//! SQS's redrive policy: what is received too often moves to another queue. Not asked is whether its receive count begins
+//! anew there: AWS's reference says "across all queues", the model begins anew, and the pipeline does not look.
+//! Must not know: what the pipeline puts there.
 
 use anyhow::{Context, Result, bail, ensure};
 use aws_sdk_sqs::types::MessageSystemAttributeName;

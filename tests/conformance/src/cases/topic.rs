@@ -8,7 +8,7 @@ use towpath::ports::{Publication, Publisher};
 
 use super::made::{MADE, OTHER, publication};
 use super::{Case, NOT_MODELLED, TAKES_MINUTES, bodies, case, drain, nothing, same};
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, open_to};
 use crate::model::Model;
 use crate::services::Services;
 
@@ -134,7 +134,8 @@ async fn raw(at: &dyn Services) -> Result<()> {
 }
 
 async fn to_standard(at: &Endpoint) -> Result<()> {
-    let (topic, queue) = (at.fifo_topic().await?, at.queue(&[]).await?);
+    let topic = at.fifo_topic().await?;
+    let queue = at.queue(&[open_to(&topic)]).await?;
     at.subscribe(&topic, &queue, None).await?;
     publish(&at.publisher(&topic), &[publication("t#0", MADE, 1, "m1")?]).await?;
     let message = drain(at, &queue, 1).await?.remove(0);

@@ -23,6 +23,7 @@ use towpath_aws::config::Tables;
 use crate::services::{Queue, Reply, Services, TopicAndQueues};
 use made::Made;
 pub(crate) use queues::{FIFO, SqsQueue};
+pub(crate) use subscribed::open_to;
 
 /// What `--endpoint` says for AWS itself, as the environment has it.
 const AWS: &str = "aws";
@@ -139,7 +140,7 @@ impl Services for Endpoint {
             let topic = self.fifo_topic().await?;
             let mut queues: Vec<Rc<dyn Queue>> = Vec::new();
             for types in filters {
-                let queue = self.queue(FIFO).await?;
+                let queue = self.queue(&[FIFO, &[open_to(&topic)]].concat()).await?;
                 self.subscribe(&topic, &queue, Some(types)).await?;
                 queues.push(Rc::new(queue));
             }

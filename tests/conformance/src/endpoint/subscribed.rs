@@ -1,11 +1,19 @@
 //! FIFO topics through SNS's SDK, and queues that are subscribed to them. Must not know: any case.
 
 use anyhow::{Context, Result};
-use aws_sdk_sqs::types::QueueAttributeName;
 use towpath_aws::{SnsTopics, TopicArns};
 
 use super::made::Thing;
 use super::{Endpoint, SqsQueue};
+
+/// Lets a topic send to the queue. From the beginning: a change of attributes takes up to a minute (13).
+pub(crate) fn open_to(topic: &str) -> (&'static str, String) {
+    let policy = serde_json::json!({ "Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": { "Service": "sns.amazonaws.com" }, "Action": "sqs:SendMessage",
+        "Resource": "*", "Condition": { "ArnEquals": { "aws:SourceArn": topic } },
+    }] });
+    ("Policy", policy.to_string())
+}
 
 impl Endpoint {
     /// A FIFO topic as infra/topics.yaml has it.
@@ -23,14 +31,8 @@ impl Endpoint {
         SnsTopics::new(self.sns.clone(), TopicArns { events: topic.to_owned(), commands: topic.to_owned() })
     }
 
-    /// Raw delivery to a queue, of some event types or of everything.
+    /// Raw delivery to a queue that is open to the topic, of some event types or of everything.
     pub(crate) async fn subscribe(&self, topic: &str, queue: &SqsQueue, types: Option<&[&str]>) -> Result<()> {
-        let policy = serde_json::json!({ "Version": "2012-10-17", "Statement": [{
-            "Effect": "Allow", "Principal": { "Service": "sns.amazonaws.com" }, "Action": "sqs:SendMessage",
-            "Resource": queue.arn, "Condition": { "ArnEquals": { "aws:SourceArn": topic } },
-        }] });
-        let allow = self.sqs.set_queue_attributes().queue_url(&queue.url);
-        allow.attributes(QueueAttributeName::Policy, policy.to_string()).send().await?;
         let mut subscribe = self.sns.subscribe().topic_arn(topic).protocol("sqs").endpoint(&queue.arn);
         subscribe = subscribe.attributes("RawMessageDelivery", "true").return_subscription_arn(true);
         if let Some(types) = types {
