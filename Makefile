@@ -39,10 +39,10 @@ export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run test proof asked soak traps planted build crates venvs up down status deploy dev lint tidy drill chaos numbers new fuzz seeds adopt
+.PHONY: help run test proof asked soak traps planted build crates venvs up down status deploy dev lint tidy drill chaos conformance numbers new fuzz seeds adopt
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## the whole pipeline on this machine, with traffic and its proof (ENDPOINT=http://… an emulator that is there, KILLS=10 functions killed, ORDERS, TENANTS, NAME)
 ifdef ENDPOINT
@@ -62,6 +62,7 @@ test: build lint ## lint, then every test
 	$(LOCAL) $(PYTHON) tests/local/planted.py --features $(PLANTED)
 	@$(MAKE) --no-print-directory fuzz | tee $(ASKED)/3-fuzz
 	@$(MAKE) --no-print-directory chaos
+	@$(MAKE) --no-print-directory conformance
 	@$(MAKE) --no-print-directory adopt
 	@$(MAKE) --no-print-directory asked
 
@@ -129,6 +130,16 @@ drill: venvs ## break something on purpose at a stack that is up: docs/when-some
 
 chaos: build .venv/faults/made ## break the deployed functions' calls in every way, and check every row
 	@$(PYTHON) tests/local/chaos.py --cli target/$(HOST)/release/towpath $(ARGS)
+
+conformance: crates venvs ## ask the simulator's model and an emulator what AWS does, and compare with the list of known deviations (ENDPOINT=http://… that one, ENDPOINT=aws AWS itself, ARGS=--json)
+ifdef ENDPOINT
+	@target/$(HOST)/release/conformance --endpoint $(ENDPOINT) $(ARGS)
+else
+	@$(PYTHON) tests/local/stack.py down --name conformance >&2
+	@endpoint=$$($(PYTHON) tests/local/stack.py emulator --name conformance); wrong=0; \
+		target/$(HOST)/release/conformance --endpoint $$endpoint $(ARGS) || wrong=$$?; \
+		$(PYTHON) tests/local/stack.py down --name conformance >&2; exit $$wrong
+endif
 
 numbers: build ## measure what is promised in numbers: requests, write units, memory, dollars at rest
 	@$(PYTHON) tests/local/stack.py down --name numbers

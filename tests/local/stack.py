@@ -83,9 +83,11 @@ def main() -> int:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    verbs = parser.add_subparsers(required=True, metavar="up|deploy|down")
+    verbs = parser.add_subparsers(required=True, metavar="up|emulator|deploy|down")
     up_verb = add_verb(verbs, "up", up, "start an emulator and deploy the stack onto it")
-    up_verb.add_argument("--port", type=int, default=0, help="0 takes a free one (default)")
+    bare_verb = add_verb(verbs, "emulator", bare, "start an emulator with nothing on it, and print its end point")
+    for verb in (up_verb, bare_verb):
+        verb.add_argument("--port", type=int, default=0, help="0 takes a free one (default)")
     up_verb.add_argument("--through", default="", help="what the functions take for AWS, if not the emulator itself")
     deploy_verb = add_verb(verbs, "deploy", deploy_onto, "deploy the stack onto an end point that is already there")
     deploy_verb.add_argument("--endpoint", required=True, help="such as http://127.0.0.1:4566")
@@ -112,14 +114,23 @@ def plain_name(text: str) -> str:
 
 def up(instance: Instance, options: argparse.Namespace) -> None:
     need_build(options.build_dir)
-    if living(instance):
-        raise Trouble(f"a stack named {instance.name} is up already. Take it down first: make down NAME={instance.name}")
+    refuse_second(instance)
     endpoint = start(instance, options.port, options.through)
     try:
         deploy(instance, endpoint, options)
     except BaseException:
         stop(instance)
         raise
+
+
+def bare(instance: Instance, options: argparse.Namespace) -> None:
+    refuse_second(instance)
+    print(start(instance, options.port, through=""))
+
+
+def refuse_second(instance: Instance) -> None:
+    if living(instance):
+        raise Trouble(f"a stack named {instance.name} is up already. Take it down first: make down NAME={instance.name}")
 
 
 def deploy_onto(instance: Instance, options: argparse.Namespace) -> None:

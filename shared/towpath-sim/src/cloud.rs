@@ -17,6 +17,7 @@ use crate::lambda::{Deployed, Done, Role};
 use crate::mishap::{Mishap, Odds, Part};
 use crate::model::store::DynamoDb;
 use crate::model::stream::Shard;
+use crate::model::topic::Topic;
 use crate::people::Client;
 use crate::plan::Settings;
 use crate::seen::{Seen, Sight};
@@ -53,10 +54,11 @@ pub(crate) struct Cloud {
     ready: VecDeque<ProcessId>,
     pub(crate) db: DynamoDb,
     pub(crate) shards: Vec<Shard>,
-    pub(crate) published: BTreeMap<EventId, Millis>,
+    pub(crate) topic: Topic,
+    /// What was ever published.
+    pub(crate) published: BTreeSet<EventId>,
     /// Events that the topic never takes.
     pub(crate) unpublishable: BTreeSet<EventId>,
-    pub(crate) lines: BTreeMap<(usize, String), Millis>,
     pub(crate) consumers: Vec<Deployed>,
     pub(crate) clients: Vec<Client>,
 }
@@ -104,9 +106,9 @@ impl Cloud {
                 db: DynamoDb::default(),
                 shards: (0..settings.shards).map(|_| Shard::default()).collect(),
                 settings,
-                published: BTreeMap::new(),
+                topic: Topic::default(),
+                published: BTreeSet::new(),
                 unpublishable: BTreeSet::new(),
-                lines: BTreeMap::new(),
                 consumers,
                 clients,
             })

@@ -249,7 +249,7 @@ impl Publisher for Instance {
     fn publish<'a>(&'a self, _: Kind, batch: &'a [Publication]) -> Answer<'a, Vec<Result<(), String>>> {
         let (by, batch, size) = (self.id, batch.to_vec(), batch.len());
         let call = Call { name: "publish", part: Part::Topic, say: move || format!("{size} messages") };
-        self.call(call, move |cloud| Ok(cloud.publish(by, &batch)), |error| error)
+        self.call(call, move |cloud| cloud.publish(by, &batch), |error| error)
     }
 }
 

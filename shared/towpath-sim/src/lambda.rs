@@ -11,7 +11,7 @@ use towpath::batch::{BatchReport, Message, handle_batch};
 use towpath::ports::Unavailable;
 use towpath::relay::RelayReport;
 use towpath::wake::{Outcome, WakeReport, handle_wake};
-use towpath::{AggregateKey, Consumer, EventId, Failed, Seq};
+use towpath::{AggregateKey, Consumer, EventId, Failed, Seq, Wake};
 
 use crate::cloud::Cloud;
 use crate::dice::{Millis, millis};
@@ -30,7 +30,7 @@ pub(crate) struct Deployed {
     pub(crate) subject: Rc<Subject>,
     pub(crate) fifo: Fifo,
     pub(crate) dead_letters: Fifo,
-    pub(crate) wakes: Standard,
+    pub(crate) wakes: Standard<Wake>,
     busy: [usize; 2],
     next_poll: [Option<Millis>; 2],
 }
@@ -52,7 +52,7 @@ pub(crate) enum Author {
 /// What a process is there for.
 pub(crate) enum Role {
     Batch { consumer: usize, messages: Vec<Queued> },
-    Wake { consumer: usize, message: Waiting },
+    Wake { consumer: usize, message: Waiting<Wake> },
     Relay { shard: usize, size: usize, held: Vec<(AggregateKey, Seq, EventId)> },
     Audit,
     Client(usize),
@@ -169,19 +169,19 @@ impl Cloud {
             return false;
         };
         if message.receives > WAKE_RECEIVES {
-            self.broken("P13", Some(&message.wake.aggregate), "a wake was delivered a thousand times".to_owned());
+            self.broken("P13", Some(&message.body.aggregate), "a wake was delivered a thousand times".to_owned());
         }
         if self.strikes(Mishap::VisibilityLost) {
             let at = now + self.dice.between(5, 3 * SECOND);
-            self.consumers[consumer].wakes.show(message.id, message.receives, at);
+            self.consumers[consumer].wakes.show(message.id, message.receives, at, now);
         }
-        self.sight_wake(consumer, &message.wake);
+        self.sight_wake(consumer, &message.body);
         let subject = Rc::clone(&self.consumers[consumer].subject);
         let (timeout, older) = (self.settings.function_timeout, self.is_older(&subject));
         self.start(Role::Wake { consumer, message: message.clone() }, timeout, move |instance| {
             async move {
                 let ports = instance.consumer_ports();
-                Done::Wake(handle_wake(subject.running(older), ports, &message.wake, message.receives).await)
+                Done::Wake(handle_wake(subject.running(older), ports, &message.body, message.receives).await)
             }
             .boxed_local()
         });
@@ -224,7 +224,7 @@ impl Cloud {
         match role {
             Role::Batch { consumer, .. } => self.free(consumer, Source::Fifo),
             Role::Wake { consumer, message } => {
-                self.watch.ended(consumer, &message.wake.aggregate);
+                self.watch.ended(consumer, &message.body.aggregate);
                 self.free(consumer, Source::Wakes);
             }
             Role::Relay { shard, size, .. } => self.relayed(shard, size, None),
@@ -263,26 +263,27 @@ impl Cloud {
         self.free(consumer, Source::Fifo);
     }
 
-    fn wake_done(&mut self, consumer: usize, message: &Waiting, report: &WakeReport) {
+    fn wake_done(&mut self, consumer: usize, message: &Waiting<Wake>, report: &WakeReport) {
         self.sight_failures(&report.counts.failures);
-        self.sight_refusals(&message.wake, &report.counts.failures);
+        self.sight_refusals(&message.body, &report.counts.failures);
         let unreachable = |failed: &Failed| failed.failure.reason().class.ends_with("Unavailable");
         if report.counts.failures.iter().any(unreachable) {
-            self.watch.ended(consumer, &message.wake.aggregate);
+            self.watch.ended(consumer, &message.body.aggregate);
         }
         match report.outcome {
             Outcome::Again(wait) => {
                 self.seen.count(Sight::Happened("wake put off"));
-                let at = self.now() + millis(wait);
+                let now = self.now();
+                let at = now + millis(wait);
                 // ChangeMessageVisibility may not work either: then the message comes back when its visibility ends.
                 if !self.strikes(Mishap::AckLost) {
-                    self.consumers[consumer].wakes.show(message.id, message.receives, at);
+                    self.consumers[consumer].wakes.show(message.id, message.receives, at, now);
                 }
             }
             Outcome::Done if self.strikes(Mishap::AckLost) => {}
             Outcome::Done => {
                 self.consumers[consumer].wakes.delete(message.id, message.receives);
-                self.still_hinted(consumer, &message.wake.aggregate);
+                self.still_hinted(consumer, &message.body.aggregate);
             }
         }
         self.free(consumer, Source::Wakes);
@@ -307,7 +308,7 @@ impl Role {
             Self::Batch { messages, .. } => {
                 messages.iter().map(|message| format!("; {}", say::message(message))).collect()
             }
-            Self::Wake { message, .. } => format!("; {}, delivery {}", say::wake(&message.wake), message.receives),
+            Self::Wake { message, .. } => format!("; {}, delivery {}", say::wake(&message.body), message.receives),
             _ => String::new(),
         }
     }

@@ -28,6 +28,7 @@ mod rest;
 mod say;
 mod seeds;
 mod seen;
+pub mod services;
 mod simulate;
 mod slot;
 mod sweep;

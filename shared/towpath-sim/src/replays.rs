@@ -75,8 +75,8 @@ impl Cloud {
     pub(crate) fn called_outside(&mut self, by: ProcessId) {
         let Some(Role::Wake { consumer, message }) = self.role(by) else { return };
         let of = &self.consumers[*consumer].subject.consumer;
-        if matches!(message.wake.verb, Verb::Replay(_)) && !of.is_replayable() {
-            let (why, of) = (format!("a replay has fired a handler of {} again", of.name()), &message.wake.aggregate);
+        if matches!(message.body.verb, Verb::Replay(_)) && !of.is_replayable() {
+            let (why, of) = (format!("a replay has fired a handler of {} again", of.name()), &message.body.aggregate);
             let of = of.clone();
             self.broken("P7", Some(&of), why);
         }

@@ -37,9 +37,9 @@ impl Cloud {
                 return Some((format!("the queue of {name} has {} messages", of.fifo.messages().len()), None));
             }
             if let Some(waiting) = of.wakes.messages().first() {
-                let wake = crate::say::wake(&waiting.wake);
+                let wake = crate::say::wake(&waiting.body);
                 let what = format!("the wake queue of {name} has a wake, received {} times: {wake}", waiting.receives);
-                return Some((what, Some(waiting.wake.aggregate.clone())));
+                return Some((what, Some(waiting.body.aggregate.clone())));
             }
             if let Some(restless) = self.restless_row(consumer) {
                 return Some(restless);

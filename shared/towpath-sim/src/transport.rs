@@ -14,11 +14,10 @@ use crate::cloud::{Cloud, ProcessId};
 use crate::dice::Millis;
 use crate::lambda::{Author, Done, Role, Source};
 use crate::mishap::{Mishap, Part};
+use crate::model::topic::fits;
 use crate::plan::{MINUTE, SECOND};
 use crate::seen::Sight;
 
-/// A publish is deduplicated for 5 minutes (10).
-const DEDUPLICATION: Millis = 5 * MINUTE;
 /// The relay's time.
 const RELAY_TIMEOUT: Millis = 30 * SECOND;
 
@@ -94,9 +93,14 @@ impl Cloud {
     }
 
     /// PublishBatch: 200 can carry failed entries (9).
-    pub(crate) fn publish(&mut self, by: ProcessId, batch: &[Publication]) -> Vec<Result<(), String>> {
+    pub(crate) fn publish(
+        &mut self,
+        by: ProcessId,
+        batch: &[Publication],
+    ) -> Result<Vec<Result<(), String>>, Unavailable> {
+        fits(batch)?;
         self.check_order(by, batch);
-        batch.iter().map(|message| self.publish_one(message)).collect()
+        Ok(batch.iter().map(|message| self.publish_one(message)).collect())
     }
 
     /// P3: a relay does not publish a row before an earlier one of its aggregate that it has, too.
@@ -104,9 +108,8 @@ impl Cloud {
         let Some(Role::Relay { held, .. }) = self.role(by) else { return };
         for (at, message) in batch.iter().enumerate() {
             let (aggregate, seq) = &message.place;
-            let comes_before = |id: &EventId| {
-                self.published.contains_key(id) || batch[..at].iter().any(|before| before.event_id == *id)
-            };
+            let comes_before =
+                |id: &EventId| self.published.contains(id) || batch[..at].iter().any(|before| before.event_id == *id);
             let earlier = held.iter().filter(|(key, place, _)| key == aggregate && place < seq);
             if let Some((_, missing, _)) = earlier.into_iter().find(|(_, _, id)| !comes_before(id)) {
                 let (why, aggregate) = (format!("the relay put row {seq} before row {missing}"), aggregate.clone());
@@ -123,7 +126,8 @@ impl Cloud {
             return Err("InvalidParameter".to_owned());
         }
         let now = self.now();
-        if self.published.insert(message.event_id, now).is_some_and(|at| now < at + DEDUPLICATION) {
+        self.published.insert(message.event_id);
+        if !self.topic.accept(message, now) {
             return Ok(());
         }
         for consumer in 0..self.consumers.len() {
@@ -143,10 +147,8 @@ impl Cloud {
             return;
         }
         let wait = self.dice.between(1, 80);
-        let line = self.lines.entry((consumer, message.group.clone())).or_insert(0);
-        let at = (*line + 1).max(self.clock.millis() + wait);
-        *line = at;
-        let wait = at - self.now();
+        let now = self.now();
+        let wait = self.topic.arrival(consumer, &message.group, now, wait) - now;
         self.enqueue_later(consumer, message, wait, message.event_id.to_string());
         if self.strikes(Mishap::DeliveryDoubled) {
             let wait = wait + self.dice.between(1, 10 * MINUTE);

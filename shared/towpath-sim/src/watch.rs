@@ -229,7 +229,7 @@ impl Cloud {
     /// P1: what the stream's position has passed was published, unless nobody else may see it.
     pub(crate) fn check_published(&mut self, rows: &[JournalRow]) {
         let missing = |row: &&JournalRow| {
-            row.visibility != Visibility::Private && !self.published.contains_key(&row.envelope.event_id)
+            row.visibility != Visibility::Private && !self.published.contains(&row.envelope.event_id)
         };
         if let Some(JournalRow { envelope, .. }) = rows.iter().find(missing) {
             let why = format!("the relay left row {} behind and did not publish it", envelope.seq);
@@ -266,7 +266,7 @@ impl Cloud {
         let cursor = self.db.tables.home(home).get(&key).map(|position| &position.cursor);
         let parked = cursor.is_some_and(|cursor| matches!(cursor.status, Status::Parked | Status::Held));
         let advances = |wake: &Wake| wake.aggregate == *aggregate && !matches!(wake.verb, Verb::Replay(_));
-        let hinted = of.wakes.messages().iter().any(|waiting| advances(&waiting.wake));
+        let hinted = of.wakes.messages().iter().any(|waiting| advances(&waiting.body));
         let doubtful = self.seen.times(Sight::Mishap(Mishap::VisibilityLost)) > 0
             || self.seen.times(Sight::Mishap(Mishap::QueuePurged)) > 0;
         if parked || hinted || doubtful {

@@ -30,6 +30,17 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// For clients of an emulator, which takes any credentials.
+pub fn dummy_credentials(endpoint: &str, region: &str) -> SdkConfig {
+    let key = Credentials::new("test", "test", None, None, "emulator");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(region.to_owned()))
+        .endpoint_url(endpoint)
+        .credentials_provider(SharedCredentialsProvider::new(key))
+        .build()
+}
+
 impl Deployed {
     /// Reads what tests/local/stack.py wrote about a stack.
     pub fn read(file: &Path) -> Result<Self> {
@@ -46,13 +57,7 @@ impl Deployed {
 
     /// For clients of any service.
     pub fn sdk(&self) -> SdkConfig {
-        let key = Credentials::new("test", "test", None, None, "emulator");
-        SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(self.region.clone()))
-            .endpoint_url(&self.endpoint)
-            .credentials_provider(SharedCredentialsProvider::new(key))
-            .build()
+        dummy_credentials(&self.endpoint, &self.region)
     }
 
     /// The names of its tables.

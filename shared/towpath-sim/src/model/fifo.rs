@@ -1,12 +1,10 @@
 //! An SQS FIFO queue: groups, locks, visibility, receive counts, deduplication, the move to a dead-letter queue.
 //! Must not know: what its messages mean, who reads it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use super::deduplication::Remembered;
 use crate::dice::{Dice, Millis};
-
-/// A deduplication id is remembered for 5 minutes (aws-facts 10).
-const DEDUPLICATION: Millis = 5 * 60_000;
 
 /// A message in a FIFO queue.
 #[derive(Debug, Clone)]
@@ -24,16 +22,14 @@ pub(crate) struct Queued {
 #[derive(Debug, Default)]
 pub(crate) struct Fifo {
     messages: Vec<Queued>,
-    /// Per group: DeduplicationScope=messageGroup (24).
-    remembered: BTreeMap<(String, String), Millis>,
+    remembered: Remembered,
     next_id: u64,
 }
 
 impl Fifo {
     /// Adds a message, unless its deduplication id was seen in its group less than 5 minutes ago.
     pub(crate) fn send(&mut self, group: &str, deduplication: &str, body: String, now: Millis) -> bool {
-        let seen = self.remembered.insert((group.to_owned(), deduplication.to_owned()), now);
-        if seen.is_some_and(|at| now < at + DEDUPLICATION) {
+        if !self.remembered.accept(group, deduplication, now) {
             return false;
         }
         self.push(Queued { id: 0, group: group.to_owned(), body, receives: 0, moved: false, visible_at: 0 });
@@ -166,10 +162,10 @@ mod tests {
     }
 
     #[test]
-    fn a_deduplication_id_is_forgotten_after_five_minutes() {
-        let mut queue = queue(&["a"]);
-        assert!(!queue.send("a", "0", "again".into(), DEDUPLICATION - 1));
-        assert!(queue.send("a", "0", "again".into(), 2 * DEDUPLICATION));
-        assert!(queue.send("b", "0", "another group".into(), 2 * DEDUPLICATION));
+    fn a_message_is_added_once_even_when_it_is_gone_already() {
+        let (mut queue, mut dice) = (queue(&["a"]), Dice::new(1));
+        let (batch, _) = queue.receive(1, 100, 9, 0, &mut dice);
+        assert!(queue.delete(batch[0].id, 1, 50));
+        assert!(!queue.send("a", "0", "again".into(), 60));
     }
 }

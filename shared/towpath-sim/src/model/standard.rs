@@ -1,35 +1,39 @@
-//! A standard queue of wakes: at least once, in any order, with visibility and receive counts.
-//! Must not know: what a wake does.
-
-use towpath::Wake;
+//! A standard queue, of wakes mostly: at least once, in any order, with visibility and receive counts.
+//! Must not know: what its messages mean.
 
 use crate::dice::{Dice, Millis};
 
-/// A wake in its queue.
+/// A message in the queue.
 #[derive(Debug, Clone)]
-pub(crate) struct Waiting {
+pub(crate) struct Waiting<T> {
     pub(crate) id: u64,
-    pub(crate) wake: Wake,
+    pub(crate) body: T,
     pub(crate) receives: u32,
     visible_at: Millis,
 }
 
 /// The queue.
-#[derive(Debug, Default)]
-pub(crate) struct Standard {
-    messages: Vec<Waiting>,
+#[derive(Debug)]
+pub(crate) struct Standard<T> {
+    messages: Vec<Waiting<T>>,
     next_id: u64,
 }
 
-impl Standard {
-    pub(crate) fn send(&mut self, wake: Wake) {
+impl<T> Default for Standard<T> {
+    fn default() -> Self {
+        Self { messages: Vec::new(), next_id: 0 }
+    }
+}
+
+impl<T: Clone> Standard<T> {
+    pub(crate) fn send(&mut self, body: T) {
         self.next_id += 1;
-        self.messages.push(Waiting { id: self.next_id, wake, receives: 0, visible_at: 0 });
+        self.messages.push(Waiting { id: self.next_id, body, receives: 0, visible_at: 0 });
     }
 
     /// Any one of the visible messages.
-    pub(crate) fn receive(&mut self, visibility: Millis, now: Millis, dice: &mut Dice) -> Option<Waiting> {
-        let mut visible: Vec<&mut Waiting> = self.messages.iter_mut().filter(|m| m.visible_at <= now).collect();
+    pub(crate) fn receive(&mut self, visibility: Millis, now: Millis, dice: &mut Dice) -> Option<Waiting<T>> {
+        let mut visible: Vec<&mut Waiting<T>> = self.messages.iter_mut().filter(|m| m.visible_at <= now).collect();
         if visible.is_empty() {
             return None;
         }
@@ -45,9 +49,11 @@ impl Standard {
         self.messages.retain(|message| !(message.id == id && message.receives == receives));
     }
 
-    /// Makes a message that is in flight visible at a time, unless it was delivered again meanwhile.
-    pub(crate) fn show(&mut self, id: u64, receives: u32, at: Millis) {
-        if let Some(message) = self.messages.iter_mut().find(|m| m.id == id && m.receives == receives) {
+    /// Makes a message visible at a time. Of one that is not in flight any more, the visibility cannot be changed
+    /// (`MessageNotInflight`), and with an older receipt neither.
+    pub(crate) fn show(&mut self, id: u64, receives: u32, at: Millis, now: Millis) {
+        let is_ours = |m: &&mut Waiting<T>| m.id == id && m.receives == receives && m.visible_at > now;
+        if let Some(message) = self.messages.iter_mut().find(is_ours) {
             message.visible_at = at;
         }
     }
@@ -61,7 +67,7 @@ impl Standard {
         self.messages.clear();
     }
 
-    pub(crate) fn messages(&self) -> &[Waiting] {
+    pub(crate) fn messages(&self) -> &[Waiting<T>] {
         &self.messages
     }
 }
