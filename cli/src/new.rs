@@ -45,6 +45,7 @@ const FILES: &[(&str, &str)] = files![
     "functions/ticket-board/Cargo.toml" from "cli/template/functions/ticket-board/Cargo.toml.in",
     "functions/ticket-board/src/lib.rs" from "cli/template/functions/ticket-board/src/lib.rs",
     "functions/ticket-board/src/main.rs" from "cli/template/functions/ticket-board/src/main.rs",
+    "functions/ticket-board/tests/prove.rs" from "cli/template/functions/ticket-board/tests/prove.rs",
     "functions/tickets-api/Cargo.toml" from "cli/template/functions/tickets-api/Cargo.toml.in",
     "functions/tickets-api/src/lib.rs" from "cli/template/functions/tickets-api/src/lib.rs",
     "functions/tickets-api/src/main.rs" from "cli/template/functions/tickets-api/src/main.rs",
@@ -70,10 +71,12 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         bail!("{} is not empty: name a new folder", folder.display());
     }
     fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
-    let (core, aws) = (dependency(options, "towpath")?, dependency(options, "towpath-aws")?);
+    let crates = ["towpath", "towpath-aws", "towpath-sim"];
+    let crates = crates.map(|name| dependency(options, name).map(|found| (format!("{{{{{name}}}}}"), found)));
+    let crates = crates.into_iter().collect::<Result<Vec<_>>>()?;
     for (path, text) in FILES {
         let file = folder.join(path);
-        let text = text.replace("{{towpath}}", &core).replace("{{towpath-aws}}", &aws);
+        let text = crates.iter().fold((*text).to_owned(), |text, (name, found)| text.replace(name, found));
         let written = file.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&file, text));
         written.with_context(|| format!("{} cannot be written", file.display()))?;
     }

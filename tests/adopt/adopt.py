@@ -145,7 +145,8 @@ def start_your_own() -> None:
             closed = {"subject": subject, "status": "closed", "answer": "mended", "version": 2}
             wait(f"the closed ticket of {tenant}", lambda: closed.items() <= get(stack, tenant, f"/tickets/{ticket}").items())
         line = consumer_line(stack, "ticket-board", committed=2 * len(tickets))
-    print(f"start your own: ok, ticket-board applied {line['applied']} of {line['committed']} events")
+    shell("make test", new)
+    print(f"start your own: ok, its consumer is proved, ticket-board applied {line['applied']} of {line['committed']} events")
 
 
 # --- a stack
