@@ -27,6 +27,7 @@ FUZZ_SECONDS ?= 20
 FUZZ ?= $(basename $(notdir $(wildcard tests/fuzz/fuzz_targets/*.rs)))
 ARCHITECTURE ?= arm64
 
+MUTANTS := 27.1.0
 TOOLS := .venv/tools
 PYTHON := $(TOOLS)/bin/python
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
@@ -38,7 +39,7 @@ export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run test proof soak traps build crates venvs up down status deploy dev lint tidy drill chaos numbers new fuzz seeds adopt
+.PHONY: help run test proof soak traps build crates venvs up down status deploy dev lint tidy drill chaos numbers new fuzz seeds adopt mutants
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,11 +66,24 @@ test: build lint ## lint, then every test
 proof: crates ## what is asked of the simulator, and what it reaches (SEED=17 tells one run)
 	@target/$(HOST)/release/proof $(if $(SEED),seed $(SEED))
 
-soak: crates ## the same for an hour: ten times the seeds, ten times the pairs of faults
+soak: crates ## the same for hours: ten times the seeds, ten times the pairs of faults, then make mutants
 	@TOWPATH_SEEDS=200000 TOWPATH_PAIRS=2000000 target/$(HOST)/release/proof
+	@$(MAKE) --no-print-directory mutants
 
 traps: ## every known bug put back into the core: which promise finds it, after how many seeds (TOWPATH_PLANTED=21 some)
 	@$(LOCAL) cargo test --release --workspace --features $(PLANTED) --test planted -- --nocapture
+
+# Changed crates are built in a folder of their own, which begins with what is compiled already: a changed crate must never be
+# taken for one of ours, so what was built there of the crates that are changed is thrown away first.
+mutants: crates $(TOOLS)/made .venv/mutants/$(MUTANTS) ## change the core's rules in every small way: do the tests see it? (SHARD=3/30 a part of it)
+	@[ -d target/mutants ] || { mkdir target/mutants && cp -a target/$(HOST) target/mutants/; }
+	@$(LOCAL) cargo clean --quiet --release --target-dir target/mutants -p towpath -p towpath-aws
+	@$(LOCAL) CARGO_TARGET_DIR=$(CURDIR)/target/mutants $(PYTHON) tests/local/mutants.py $(if $(SHARD),--shard $(SHARD))
+
+.venv/mutants/$(MUTANTS):
+	@echo "installing cargo-mutants $(MUTANTS) into .venv/mutants"
+	@cargo install --quiet --locked cargo-mutants --version $(MUTANTS) --root .venv/mutants
+	@touch $@
 
 build: ## the functions and the CLI for this machine
 	@$(MAKE) --no-print-directory -j3 crates venvs
