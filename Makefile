@@ -76,7 +76,7 @@ traps: ## every known bug put back into the core: which promise finds it, after 
 # Changed crates are built in a folder of their own, which begins with what is compiled already: a changed crate must never be
 # taken for one of ours, so what was built there of the crates that are changed is thrown away first.
 mutants: crates $(TOOLS)/made .venv/mutants/$(MUTANTS) ## change the core's rules in every small way: do the tests see it? (SHARD=3/30 a part of it)
-	@[ -d target/mutants ] || { mkdir target/mutants && cp -a target/$(HOST) target/mutants/; }
+	@[ -d target/mutants ] || { mkdir target/mutants && cp -a target/release target/$(HOST) target/mutants/; }
 	@$(LOCAL) cargo clean --quiet --release --target-dir target/mutants -p towpath -p towpath-aws
 	@$(LOCAL) CARGO_TARGET_DIR=$(CURDIR)/target/mutants $(PYTHON) tests/local/mutants.py $(if $(SHARD),--shard $(SHARD))
 
