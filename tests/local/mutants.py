@@ -44,7 +44,9 @@ def main() -> int:
     if rules.missed:
         survivors = [f"--re=^{re.escape(change)}$" for change in rules.missed]
         simulated = tested("survivors", [*files(RULES), *SIMULATED, *survivors])
-        rules = Tested(rules.caught + simulated.caught, simulated.missed)
+        # A pattern may let others in.
+        missed = [change for change in rules.missed if change in simulated.missed]
+        rules = Tested(rules.caught + len(rules.missed) - len(missed), missed)
     machines = tested("machines", [*files(MACHINES), *SIMULATED, *shard])
     expressions = tested("expressions", [f"--file={EXPRESSIONS}", "--test-package=towpath-aws", *BESIDE, *shard])
     print(f"   {'':<28} {'caught':>8} {'missed':>8} {'rate':>7}")
