@@ -27,6 +27,7 @@ FUZZ_SECONDS ?= 20
 FUZZ ?= $(basename $(notdir $(wildcard tests/fuzz/fuzz_targets/*.rs)))
 ARCHITECTURE ?= arm64
 
+MUTANTS := 27.1.0
 TOOLS := .venv/tools
 ASKED := .local/asked
 PYTHON := $(TOOLS)/bin/python
@@ -39,7 +40,7 @@ export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run test proof asked soak traps planted build crates venvs up down status deploy dev lint tidy drill chaos conformance numbers new fuzz seeds adopt
+.PHONY: help run test proof asked soak traps planted build crates venvs up down status deploy dev lint tidy drill chaos conformance numbers new fuzz seeds adopt mutants
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,12 +83,13 @@ asked: # the table of what was asked and reached, from what the tests above prin
 	@grep -h '^[✓✗]' $(ASKED)/*
 	@! grep -q '^✗' $(ASKED)/*
 
-soak: ## hours of it: a million seeds, 200,000 pairs of faults, a million inputs for each fuzz target
+soak: ## hours of it: a million seeds, 200,000 pairs of faults, a million inputs for each fuzz target, then make mutants
 	@rm -rf $(ASKED) && mkdir -p $(ASKED)
 	@TOWPATH_SEEDS=1000000 TOWPATH_PAIRS=500000 \
 		$(LOCAL) cargo test --release --workspace --test proof --test worlds | tee $(ASKED)/1-proof
 	@$(MAKE) --no-print-directory fuzz FUZZ_RUNS=1000000 | tee $(ASKED)/3-fuzz
 	@$(MAKE) --no-print-directory asked
+	@$(MAKE) --no-print-directory mutants
 
 traps: ## every known bug put back into the core: which promise finds it, after how many seeds (TOWPATH_PLANTED=21 some)
 	@$(LOCAL) cargo test --release --workspace --features $(PLANTED) --test planted every_planted
@@ -95,6 +97,18 @@ traps: ## every known bug put back into the core: which promise finds it, after 
 planted:
 	$(LOCAL) cargo test --release --workspace --features $(PLANTED) \
 		--test planted --test prove --test corpus | tee $(ASKED)/2-planted
+
+# Changed crates are built in a folder of their own, which begins with what is compiled already: a changed crate must never be
+# taken for one of ours, so what was built there of the crates that are changed is thrown away first.
+mutants: crates $(TOOLS)/made .venv/mutants/$(MUTANTS) ## change the core's rules in every small way: do the tests see it? (SHARD=3/30 a part of it)
+	@[ -d target/mutants ] || { mkdir target/mutants && cp -a target/release target/$(HOST) target/mutants/; }
+	@$(LOCAL) cargo clean --quiet --release --target-dir target/mutants -p towpath -p towpath-aws
+	@$(LOCAL) CARGO_TARGET_DIR=$(CURDIR)/target/mutants $(PYTHON) tests/local/mutants.py $(if $(SHARD),--shard $(SHARD))
+
+.venv/mutants/$(MUTANTS):
+	@echo "installing cargo-mutants $(MUTANTS) into .venv/mutants"
+	@cargo install --quiet --locked cargo-mutants --version $(MUTANTS) --root .venv/mutants
+	@touch $@
 
 build: ## the functions and the CLI for this machine
 	@$(MAKE) --no-print-directory -j3 crates venvs

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use towpath::ports::{CursorKey, Position};
-use towpath::{Failed, Status, Then};
+use towpath::{Counts, Failed, Status, Then};
 
 use crate::cloud::{Cloud, ProcessId};
 use crate::model::fifo::Queued;
@@ -31,6 +31,13 @@ impl Cloud {
         if another && !counted {
             let why = "an attempt that another process had begun was ended, and not counted".to_owned();
             self.broken("P6", Some(&key.aggregate), why);
+        }
+    }
+
+    /// P15: what was received is counted, each message once.
+    pub(crate) fn check_counted(&mut self, received: usize, counts: &Counts) {
+        if counts.received != received as u64 {
+            self.broken("P15", None, format!("of {received} messages {} were counted", counts.received));
         }
     }
 

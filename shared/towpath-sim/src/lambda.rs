@@ -246,6 +246,7 @@ impl Cloud {
         if !failed.is_subset(&ids) {
             self.broken("P1", None, "a message was reported that is not in the batch".to_owned());
         }
+        self.check_counted(messages.len(), &report.counts);
         self.check_blamed(messages, &failed, &report.counts.failures);
         let mut acknowledged = Vec::new();
         for message in messages {
@@ -265,6 +266,7 @@ impl Cloud {
 
     fn wake_done(&mut self, consumer: usize, message: &Waiting<Wake>, report: &WakeReport) {
         self.sight_failures(&report.counts.failures);
+        self.check_counted(1, &report.counts);
         self.sight_refusals(&message.body, &report.counts.failures);
         let unreachable = |failed: &Failed| failed.failure.reason().class.ends_with("Unavailable");
         if report.counts.failures.iter().any(unreachable) {

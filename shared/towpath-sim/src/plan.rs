@@ -109,6 +109,8 @@ pub(crate) struct Settings {
     pub(crate) function_timeout: Millis,
     pub(crate) crew: Crew,
     pub(crate) skips: bool,
+    /// Somebody orders a replay.
+    pub(crate) replay_at: Option<Millis>,
     /// Commands come until then.
     pub(crate) busy_until: Millis,
     /// Nothing goes wrong from then on.
@@ -139,6 +141,7 @@ impl Settings {
             function_timeout: *dice.pick(&[5, 30, 30]) * SECOND,
             crew: *dice.pick(&[Crew::CommandLine, Crew::Console, Crew::Both, Crew::Both, Crew::Absent]),
             skips: dice.chance(3_000),
+            replay_at: dice.chance(1_000).then(|| dice.between(0, repair_at)),
             busy_until,
             calm_at,
             mended_at,
@@ -162,6 +165,7 @@ impl Settings {
             function_timeout: 30 * SECOND,
             crew: Crew::Absent,
             skips: false,
+            replay_at: None,
             busy_until,
             calm_at: busy_until,
             mended_at: repair_at,

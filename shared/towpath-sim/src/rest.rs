@@ -130,8 +130,9 @@ impl Cloud {
         }
         if let Err(why) = at_rest(&self.db.tables, &applied) {
             // What the user asks for is what handlers came to, unless it says which promise it is about.
-            let promise = ["P0", "P3", "P8", "P9"].into_iter().find(|promise| why.starts_with(promise));
-            self.broken(promise.unwrap_or("P2"), None, why);
+            let said = |promise| Some((promise, why.strip_prefix(promise)?.strip_prefix(": ")?.to_owned()));
+            let (promise, why) = ["P0", "P3", "P8", "P9"].into_iter().find_map(said).unwrap_or(("P2", why.clone()));
+            self.broken(promise, None, why);
         }
     }
 

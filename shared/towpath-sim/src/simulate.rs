@@ -131,8 +131,7 @@ fn schedule(cloud: &mut Cloud, repaired: &Rc<Cell<bool>>, at_rest: &Rc<AtRest>) 
     cloud.after(MINUTE, audit);
     let first = cloud.dice.between(MINUTE, 20 * MINUTE);
     cloud.after(first, visit);
-    if cloud.dice.chance(1_000) {
-        let at = cloud.dice.between(0, cloud.settings.repair_at);
+    if let Some(at) = cloud.settings.replay_at {
         cloud.after(at, Cloud::order_replay);
     }
     cloud.after(cloud.settings.calm_at, |cloud| {

@@ -249,7 +249,8 @@ impl Worker<'_> {
             if let Some(failure) = self.outdated(cursor) {
                 return Ok(work.leave(&row, failure, false));
             }
-            let decision = mistaken(decide(cursor, &row, |kind| self.consumer.handles(kind)), again);
+            let decision = decide(cursor, &row, |kind| self.consumer.handles(kind));
+            let decision = mistaken(decision, cursor, &row, again);
             let passed = matches!(decision, Decision::Duplicate) && self.may_have_passed(cursor, &row);
             let plain = matches!(decision, Decision::Duplicate) && !passed
                 || is_on("57 stale retrying believed") && matches!(decision, Decision::Wait(_))
@@ -409,9 +410,11 @@ fn older_code() -> Failure {
 }
 
 /// What a known bug takes a decision for; the decision itself, of course.
-fn mistaken(decision: Decision, again: bool) -> Decision {
+fn mistaken(decision: Decision, cursor: Option<&Cursor>, row: &Envelope, again: bool) -> Decision {
+    let older = cursor.is_some_and(|cursor| row.seq < cursor.seq);
     match decision {
         Decision::Duplicate if !again && is_on("12 a message with another id is another event") => Decision::Run,
+        Decision::Duplicate if older && is_on("36 an older one runs behind newer ones") => Decision::Run,
         Decision::Wait(Status::Parked) if is_on("36 newer ones pass a parked one") => Decision::Run,
         decided => decided,
     }

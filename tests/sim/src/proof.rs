@@ -83,6 +83,8 @@ fn lines(count: u64, (seconds, processor): (u64, u64), all: Seeds) -> Vec<Asked>
     let (written, applied) = (all.events, all.seen.applied());
     let (tenants, consumers, kinds) = (median(all.tenants), median(all.consumers), median(all.kinds));
     let scaled = |of: u64| of * count / SEEDS;
+    // Too few to ask for more than the promises.
+    let few = count < SEEDS;
     let patience = scaled(PATIENCE).max(1);
     let reached = if missing.is_empty() { "nothing".to_owned() } else { format!("{missing:?}") };
     vec![
@@ -90,15 +92,15 @@ fn lines(count: u64, (seconds, processor): (u64, u64), all: Seeds) -> Vec<Asked>
             "seeds",
             format!("{count} in {patience} s of processor time"),
             format!("{} in {processor} s, {seconds} s by the clock", all.runs),
-            all.runs == count && processor <= patience,
+            all.runs == count && (processor <= patience || few),
         ),
         Asked::new(
             "events",
             format!("{} written or applied", scaled(2_000_000)),
             format!("{written} written, {applied} applied"),
-            written + applied >= scaled(2_000_000),
+            written + applied >= scaled(2_000_000) || few,
         ),
-        Asked::new("mishaps", scaled(200_000).to_string(), mishaps.to_string(), mishaps >= scaled(200_000)),
+        Asked::new("mishaps", scaled(200_000).to_string(), mishaps.to_string(), mishaps >= scaled(200_000) || few),
         Asked::new("distinct traces", "95 %", format!("{distinct} of {count}"), distinct * 100 >= count * 95),
         Asked::new(
             "the median run",
@@ -106,12 +108,7 @@ fn lines(count: u64, (seconds, processor): (u64, u64), all: Seeds) -> Vec<Asked>
             format!("{tenants}, {consumers}, {kinds}"),
             tenants >= 3 && consumers >= 2 && kinds >= 5,
         ),
-        Asked::new(
-            "never reached",
-            format!("nothing, from {SEEDS} seeds on"),
-            reached,
-            missing.is_empty() || count < SEEDS,
-        ),
+        Asked::new("never reached", format!("nothing, from {SEEDS} seeds on"), reached, missing.is_empty() || few),
     ]
 }
 

@@ -177,12 +177,21 @@ proptest! {
         let events: Vec<(u64, bool)> = events.iter().map(|(at, applied)| (BEGIN + at * 1_000, *applied)).collect();
         let world = World { now: Cell::new(BEGIN), events, ..World::default() };
         world.tick();
+        let (mut unaccounted, began) = (0, world.state.borrow().audited_until);
         for wait in waits.into_iter().chain([60; 30]) {
             world.now.set(world.now.get() + wait * 1_000);
-            world.tick();
+            world.windows.take();
+            let report = world.tick();
+            let windows = world.windows.take();
+            prop_assert_eq!(report.pages, windows.len() as u64 + 1, "each window and the sweep were one page");
+            let found = &report.consumers[&"inventory".parse::<ConsumerName>().unwrap()];
+            prop_assert!(found.woken == found.unaccounted && found.compared >= found.unaccounted);
+            unaccounted += found.unaccounted;
         }
         let woken = world.woken.borrow();
         let reached = world.state.borrow().audited_until;
+        prop_assert!(began >= Timestamp::from_millis(BEGIN - 3_600_000) && reached > began, "the auditor gets on");
+        prop_assert!(unaccounted >= woken.len() as u64, "what is woken is counted");
         for (number, (at, applied)) in world.events.iter().enumerate() {
             let due = !applied && Timestamp::from_millis(*at) <= reached;
             prop_assert_eq!(woken.contains(&number), due, "event {} at {}", number, Timestamp::from_millis(*at));

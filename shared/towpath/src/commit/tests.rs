@@ -271,3 +271,43 @@ proptest! {
         }
     }
 }
+
+/// Limits are kept by this estimate: too low, and DynamoDB refuses what was accepted; too high, and events fail for nothing.
+#[test]
+fn a_write_counts_for_all_its_texts_and_for_little_more() {
+    let (tenant, aggregate) = (cause().tenant, crate::envelope::tests::envelope(1, &[]).aggregate());
+    let key = crate::ports::CursorKey { aggregate, consumer: "inventory".parse().unwrap() };
+    for bytes in [0, 1_000, 100_000] {
+        let text = "x".repeat(bytes);
+        let place = crate::Place { view: "v".into(), partition: "p".into(), sort: "s".into() };
+        let event = crate::envelope::tests::envelope(1, &[]);
+        let skipped = crate::Skipped {
+            seq: Seq(1),
+            event_id: event.event_id,
+            event_type: event.event_type.clone(),
+            who: text.clone(),
+            why: text.clone(),
+            at: Timestamp::default(),
+        };
+        let failure = crate::Failure::retry("away", "a service is away");
+        let trouble = crate::trouble::Trouble::new(&event, &failure, Timestamp::default(), &event.producer);
+        let trouble = Some(crate::trouble::Trouble { message: text.clone(), ..trouble });
+        let cursor = crate::Cursor { trouble, ..crate::Cursor::start(Era::FIRST, 1) };
+        let position = crate::ports::Position { cursor, state: Some(text.clone()) };
+        let home = crate::ports::CursorHome::Views;
+        let answer = crate::ports::KeptAnswer { request_hash: "h".into(), code: 200, body: text.clone() };
+        let writes = [
+            (1, Write::Put { tenant: tenant.clone(), place, state: text.clone() }),
+            (2, Write::Skip { key: key.clone(), skipped }),
+            (2, Write::Cursor { home, key: key.clone(), position, expect: None }),
+            (1, Write::Answer { tenant: tenant.clone(), key: "k-1".parse().unwrap(), answer }),
+        ];
+        for (texts, write) in writes {
+            let counted = bytes_of(&write);
+            assert!(
+                (texts * bytes..texts * bytes + 1_000).contains(&counted),
+                "{counted} for {texts} texts of {bytes}"
+            );
+        }
+    }
+}
