@@ -7,6 +7,7 @@ use anyhow::{Result, bail, ensure};
 
 use super::{
     Case, LONG, NOT_MODELLED, NOW, SHORT, TAKES_MINUTES, TRIES, bodies, case, drain, empties, nothing, one, same, some,
+    three_times,
 };
 use crate::endpoint::{Endpoint, FIFO};
 use crate::model::Model;
@@ -95,12 +96,7 @@ async fn mixed(at: &dyn Services) -> Result<()> {
 async fn counted(at: &dyn Services) -> Result<()> {
     let queue = at.fifo().await?;
     queue.send("a", "1", "m1").await?;
-    for delivery in 1..=3 {
-        let message = one(at, &*queue, LONG).await?;
-        ensure!(message.receives == delivery, "delivery {delivery} is counted as {}", message.receives);
-        queue.show(&message, NOW).await?;
-    }
-    Ok(())
+    three_times(at, &*queue, NOW).await
 }
 
 async fn followers(at: &dyn Services) -> Result<()> {

@@ -89,6 +89,16 @@ async fn one(at: &dyn Services, queue: &dyn Queue, visibility: Duration) -> Resu
     Ok(some(at, queue, 1, visibility).await?.remove(0))
 }
 
+/// Receives the only message three times, put back each time after a while, and sees that each time is counted.
+async fn three_times(at: &dyn Services, queue: &dyn Queue, after: Duration) -> Result<()> {
+    for delivery in 1..=3 {
+        let message = one(at, queue, LONG).await?;
+        ensure!(message.receives == delivery, "delivery {delivery} is counted as {}", message.receives);
+        queue.show(&message, after).await?;
+    }
+    Ok(())
+}
+
 /// Takes that many messages out of a queue, in the order in which they come, and sees that there are no more.
 async fn drain(at: &dyn Services, queue: &dyn Queue, count: usize) -> Result<Vec<Received>> {
     let mut all = Vec::new();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::{Case, LONG, NOT_MODELLED, NOW, SHORT, bodies, case, drain, empties, nothing, one, some};
+use super::{Case, LONG, NOT_MODELLED, NOW, SHORT, bodies, case, drain, empties, nothing, one, some, three_times};
 use crate::endpoint::Endpoint;
 use crate::services::Services;
 
@@ -66,12 +66,7 @@ async fn older_receipt(at: &dyn Services) -> Result<()> {
 async fn put_off(at: &dyn Services) -> Result<()> {
     let queue = at.standard().await?;
     queue.send("", "", "m1").await?;
-    for delivery in 1..=3 {
-        let message = one(at, &*queue, LONG).await?;
-        ensure!(message.receives == delivery, "delivery {delivery} is counted as {}", message.receives);
-        queue.show(&message, SHORT).await?;
-    }
-    Ok(())
+    three_times(at, &*queue, SHORT).await
 }
 
 async fn lengthened(at: &dyn Services) -> Result<()> {
