@@ -110,7 +110,9 @@ impl Cloud {
         for consumer in 0..self.consumers.len() {
             let tickets: Vec<Ticket> = {
                 let messages = self.consumers[consumer].dead_letters.messages();
-                messages.iter().filter_map(|message| Ticket::parse(&message.body)).collect()
+                let name = self.consumers[consumer].subject.consumer.name();
+                let read = messages.iter().filter_map(|message| Ticket::parse(&message.body));
+                read.filter(|ticket| ticket.consumer == *name).collect()
             };
             let attended = self.settings.crew != Crew::Absent;
             if let Some(ticket) = tickets.first().filter(|_| attended) {

@@ -8,7 +8,7 @@ use towpath::batch::Message;
 use towpath::planted::is_on;
 use towpath::ports::{JournalRow, Publication, Unavailable};
 use towpath::relay::{RelayReport, relay};
-use towpath::{AggregateKey, ConsumerName, EventId, Ticket, Verb, Visibility, Wake};
+use towpath::{AggregateKey, ConsumerName, Envelope, EventId, Rev, Ticket, Verb, Visibility, Wake};
 
 use crate::cloud::{Cloud, ProcessId};
 use crate::dice::Millis;
@@ -168,11 +168,13 @@ impl Cloud {
         });
     }
 
-    /// No envelope at all, or one in the group of another tenant.
+    /// No envelope at all, or one in the group of another tenant, or a ticket of another consumer.
     fn send_hostile(&mut self, consumer: usize, message: &Publication, wait: Millis) {
-        let garbage = self.dice.chance(5_000);
-        let group = if garbage { message.group.clone() } else { "somebody-else#0".to_owned() };
-        let body = if garbage { message.body[1..].to_owned() } else { message.body.clone() };
+        let (group, body) = match self.dice.between(0, 3) {
+            0 => (message.group.clone(), message.body[1..].to_owned()),
+            1 => (message.group.clone(), ticket_of_another(message)),
+            _ => ("somebody-else#0".to_owned(), message.body.clone()),
+        };
         let hostile = Publication { group, body, ..message.clone() };
         self.enqueue_later(consumer, &hostile, wait, format!("{}-hostile", message.event_id));
     }
@@ -230,6 +232,26 @@ impl Cloud {
             (name.consumer.name().to_string(), format!("its {which:?} queue is emptied"))
         });
     }
+}
+
+/// As it comes back to the wrong queue, when somebody redrives with the wrong destination.
+fn ticket_of_another(message: &Publication) -> String {
+    let envelope = Envelope::parse(&message.body).expect("it was made from an envelope");
+    let ticket = Ticket {
+        consumer: "somebody-else".parse().expect("it is a name"),
+        aggregate: envelope.aggregate(),
+        rev: Rev(1),
+        event_id: envelope.event_id,
+        event_type: envelope.event_type,
+        seq: envelope.seq,
+        class: "rejected".to_owned(),
+        message: "of another consumer".to_owned(),
+        attempts: 1,
+        since: envelope.occurred_at,
+        parked_at: envelope.occurred_at,
+        producer: envelope.producer,
+    };
+    ticket.to_body()
 }
 
 fn no_such_queue() -> Unavailable {

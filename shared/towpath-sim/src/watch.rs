@@ -240,9 +240,9 @@ impl Cloud {
     /// P1: what was deleted from the queue is applied, or waits behind a row that somebody will look at.
     pub(crate) fn acknowledged(&mut self, consumer: usize, messages: &[&Queued]) {
         let read = |message: &&Queued| Envelope::parse(&message.body).ok().filter(|of| is_of(&message.group, of));
-        for message in
-            messages.iter().filter(|message| read(message).is_none() && Ticket::parse(&message.body).is_none())
-        {
+        let name = self.consumers[consumer].subject.consumer.name().clone();
+        let readable = |message: &Queued| Ticket::parse(&message.body).is_some_and(|ticket| ticket.consumer == name);
+        for message in messages.iter().filter(|message| read(message).is_none() && !readable(message)) {
             if !self.watch.kept.contains(&(consumer, message.id.to_string())) {
                 let why = format!("{} was neither refused nor kept", crate::say::message(message));
                 self.broken("P4", None, why);
