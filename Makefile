@@ -38,10 +38,10 @@ export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run test proof soak traps build crates venvs up down status deploy dev lint tidy drill chaos numbers new fuzz seeds adopt
+.PHONY: help run test catalogue proof soak traps build crates venvs up down status deploy dev lint tidy drill chaos numbers new fuzz seeds adopt
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## the whole pipeline on this machine, with traffic and its proof (ENDPOINT=http://… an emulator that is there, KILLS=10 functions killed, ORDERS, TENANTS, NAME)
 ifdef ENDPOINT
@@ -55,12 +55,19 @@ endif
 
 test: build lint ## lint, then every test
 	$(PYTHON) -m unittest discover --start-directory tests/local
+	@$(MAKE) --no-print-directory catalogue ARGS=--check
 	$(LOCAL) cargo test --release --workspace
 	$(LOCAL) cargo test --release --workspace --features $(PLANTED) \
 		--test crash_sweep --test planted --test prove --test corpus
 	$(LOCAL) $(PYTHON) tests/local/planted.py --features $(PLANTED)
 	@$(MAKE) --no-print-directory chaos
 	@$(MAKE) --no-print-directory adopt
+
+catalogue: crates ## schemas and pages from the types, what a change breaks, producers' samples against consumers' handlers (ARGS=--check writes nothing)
+	@target/$(HOST)/release/catalogue generate $(ARGS)
+	@target/$(HOST)/release/towpath catalogue check
+	@target/$(HOST)/release/catalogue contract-tests $(ARGS)
+	@target/$(HOST)/release/towpath catalogue docs $(ARGS)
 
 proof: crates ## what is asked of the simulator, and what it reaches (SEED=17 tells one run)
 	@target/$(HOST)/release/proof $(if $(SEED),seed $(SEED))
@@ -141,7 +148,8 @@ lint: venvs ## format, clippy, and the template as written and as expanded
 	$(PYTHON) tests/local/expand.py .local/expanded.json
 	cfn-lint --ignore-checks W3002 -- .local/expanded.json # W3002: its nested stacks are files here
 
-deploy: venvs ## build for AWS and deploy there, with your own credentials (STAGE=prod ARCHITECTURE=arm64)
+deploy: venvs crates ## build for AWS and deploy there, with your own credentials (STAGE=prod ARCHITECTURE=arm64)
+	target/$(HOST)/release/towpath catalogue check --released
 	sam build --build-dir .aws-sam/aws --parameter-overrides Architecture=$(ARCHITECTURE)
 	sam deploy --template-file .aws-sam/aws/template.yaml --config-file $(CURDIR)/samconfig.toml \
 		--stack-name towpath-$(STAGE) --parameter-overrides Stage=$(STAGE) Architecture=$(ARCHITECTURE)

@@ -32,7 +32,7 @@ pub(crate) struct Place {
 }
 
 /// What is wrong with a schema, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Flaw {
     /// JSON pointer.
     pub at: String,
@@ -48,7 +48,7 @@ pub fn flaws(root: &Value) -> Vec<Flaw> {
         flaws.push(Flaw { at: "/$schema".to_owned(), says });
     }
     visit(root, root, String::new(), &mut Vec::new(), &mut flaws);
-    flaws.sort_by(|a, b| (&a.at, &a.says).cmp(&(&b.at, &b.says)));
+    flaws.sort();
     flaws.dedup();
     if flaws.is_empty()
         && let Err(error) = jsonschema::meta::validate(root)
