@@ -40,7 +40,7 @@ export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run test proof asked soak traps planted build crates venvs up down status deploy dev lint tidy drill chaos conformance numbers new fuzz seeds adopt mutants
+.PHONY: help run test catalogue proof asked soak traps planted build crates venvs up down status deploy dev lint tidy drill chaos conformance numbers new fuzz seeds adopt mutants
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,7 @@ endif
 
 test: build lint ## lint, then every test
 	$(PYTHON) -m unittest discover --start-directory tests/local
+	@$(MAKE) --no-print-directory catalogue ARGS=--check
 	@rm -rf $(ASKED) && mkdir -p $(ASKED)
 	$(LOCAL) cargo test --release --workspace | tee $(ASKED)/1-proof
 	@$(MAKE) --no-print-directory planted
@@ -66,6 +67,12 @@ test: build lint ## lint, then every test
 	@$(MAKE) --no-print-directory conformance
 	@$(MAKE) --no-print-directory adopt
 	@$(MAKE) --no-print-directory asked
+
+catalogue: crates ## schemas and pages from the types, what a change breaks, producers' samples against consumers' handlers (ARGS=--check writes nothing)
+	@target/$(HOST)/release/catalogue generate $(ARGS)
+	@target/$(HOST)/release/towpath catalogue check
+	@target/$(HOST)/release/catalogue contract-tests $(ARGS)
+	@target/$(HOST)/release/towpath catalogue docs $(ARGS)
 
 proof: crates ## what is asked of the proof, and what it reaches: sweeps, seeds, states, known bugs, bytes (SEED=17 tells one run)
 ifdef SEED
@@ -190,7 +197,8 @@ lint: venvs ## format, clippy, and the template as written and as expanded
 	$(PYTHON) tests/local/expand.py .local/expanded.json
 	cfn-lint --ignore-checks W3002 -- .local/expanded.json # W3002: its nested stacks are files here
 
-deploy: venvs ## build for AWS and deploy there, with your own credentials (STAGE=prod ARCHITECTURE=arm64)
+deploy: venvs crates ## build for AWS and deploy there, with your own credentials (STAGE=prod ARCHITECTURE=arm64)
+	target/$(HOST)/release/towpath catalogue check --released
 	sam build --build-dir .aws-sam/aws --parameter-overrides Architecture=$(ARCHITECTURE)
 	sam deploy --template-file .aws-sam/aws/template.yaml --config-file $(CURDIR)/samconfig.toml \
 		--stack-name towpath-$(STAGE) --parameter-overrides Stage=$(STAGE) Architecture=$(ARCHITECTURE)

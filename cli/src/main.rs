@@ -2,6 +2,7 @@
 
 mod audit;
 mod blocked;
+mod catalogue;
 mod dlq;
 mod fingerprint;
 mod journal;
@@ -41,6 +42,9 @@ enum Command {
     Replay(replay::Options),
     /// Show what caused what, and what each consumer made of it.
     Trace(trace::Options),
+    /// Check the event catalogue, write its pages, release it.
+    #[command(subcommand)]
+    Catalogue(catalogue::Verb),
     /// Write a fresh repository with a small domain of its own.
     New(new::Options),
 }
@@ -71,6 +75,7 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Dlq(verb) => dlq::run(&cli.stack, verb).await,
         Command::Replay(options) => replay::run(&cli.stack, options).await,
         Command::Trace(options) => trace::run(&cli.stack, options).await,
+        Command::Catalogue(verb) => catalogue::run(verb),
         Command::New(options) => new::run(options),
     }
 }

@@ -38,6 +38,9 @@ const FILES: &[(&str, &str)] = files![
     "Cargo.toml" from "cli/template/Cargo.toml.in",
     "Makefile" from "cli/template/Makefile",
     "README.md" from "cli/template/README.md",
+    "catalogue/Cargo.toml" from "cli/template/catalogue/Cargo.toml.in",
+    "catalogue/src/lib.rs" from "cli/template/catalogue/src/lib.rs",
+    "catalogue/src/main.rs" from "cli/template/catalogue/src/main.rs",
     "functions/auditor/Cargo.toml" from "cli/template/functions/auditor/Cargo.toml.in",
     "functions/auditor/src/main.rs" from "functions/auditor/src/main.rs",
     "functions/relay/Cargo.toml" from "cli/template/functions/relay/Cargo.toml.in",
@@ -71,12 +74,12 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         bail!("{} is not empty: name a new folder", folder.display());
     }
     fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
-    let crates = ["towpath", "towpath-aws", "towpath-sim"];
-    let crates = crates.map(|name| dependency(options, name).map(|found| (format!("{{{{{name}}}}}"), found)));
-    let crates = crates.into_iter().collect::<Result<Vec<_>>>()?;
+    let found = |name: &&'static str| Ok((format!("{{{{{name}}}}}"), dependency(options, name)?));
+    let crates = ["towpath", "towpath-aws", "towpath-catalogue", "towpath-sim"].iter().map(found);
+    let crates = crates.collect::<Result<Vec<_>>>()?;
     for (path, text) in FILES {
         let file = folder.join(path);
-        let text = crates.iter().fold((*text).to_owned(), |text, (name, found)| text.replace(name, found));
+        let text = crates.iter().fold((*text).to_owned(), |text, (place, found)| text.replace(place, found));
         let written = file.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&file, text));
         written.with_context(|| format!("{} cannot be written", file.display()))?;
     }

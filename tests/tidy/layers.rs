@@ -9,11 +9,16 @@ use serde_json::Value;
 use crate::repo;
 
 /// What a crate of `shared/` may use of the workspace. A new one gets a line here.
-const MAY_USE: &[(&str, &[&str])] =
-    &[("towpath", &[]), ("commerce", &["towpath"]), ("towpath-aws", &["towpath"]), ("towpath-sim", &["towpath"])];
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("towpath", &[]),
+    ("commerce", &["towpath"]),
+    ("towpath-aws", &["towpath"]),
+    ("towpath-sim", &["towpath"]),
+    ("towpath-catalogue", &["towpath", "towpath-sim"]),
+];
 
 /// No I/O, clock or runtime anywhere below these.
-const PURE: &[&str] = &["towpath", "commerce", "towpath-sim"];
+const PURE: &[&str] = &["towpath", "commerce", "towpath-sim", "towpath-catalogue"];
 const IMPURE: &[&str] = &["tokio", "mio", "hyper", "reqwest", "lambda_runtime", "aws_lambda_events", "serde_dynamo"];
 
 /// The crates that may talk to AWS.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use towpath::{Aggregate, AggregateId, Entity, Event, Storage, Visibility};
 
@@ -11,7 +12,7 @@ use crate::{Cents, CustomerId, OrderId, Quantity, Sku};
 pub const MAX_LINES: usize = 20;
 
 /// Some pieces of one sku at one price.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Line {
     /// What.
@@ -23,8 +24,9 @@ pub struct Line {
 }
 
 /// Lines that make an order: 1 to 20, each of another sku, with a sum that is an amount.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Vec<Line>", into = "Vec<Line>")]
+#[schemars(extend("minItems" = 1, "maxItems" = MAX_LINES))]
 pub struct Lines(Vec<Line>);
 
 /// Lines that make no order.
@@ -148,11 +150,12 @@ impl Entity for Order {
 }
 
 /// An order was taken.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderPlaced {
     /// Which.
     pub order_id: OrderId,
     /// For whom.
+    #[schemars(extend("x-personal" = true))]
     pub customer_id: CustomerId,
     /// What.
     pub lines: Lines,
@@ -171,14 +174,16 @@ impl Event for OrderPlaced {
 }
 
 /// An order was called off.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderCancelled {
     /// Which.
     pub order_id: OrderId,
     /// For whom.
+    #[schemars(extend("x-personal" = true))]
     pub customer_id: CustomerId,
     /// Why, if the customer said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-personal" = true))]
     pub reason: Option<String>,
 }
 

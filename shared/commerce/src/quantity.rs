@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A number that is no amount of this shop.
@@ -10,8 +11,9 @@ use serde::{Deserialize, Serialize};
 pub struct InvalidAmount(&'static str);
 
 /// How many pieces: 1 to 1,000,000.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "u64", into = "u64")]
+#[schemars(extend("minimum" = 1, "maximum" = Self::MAX))]
 pub struct Quantity(u32);
 
 impl Quantity {
@@ -41,8 +43,9 @@ impl From<Quantity> for u64 {
 }
 
 /// Money in the shop's smallest coin: 0 to 10^15, so that sums of orders stay exact everywhere, JSON included.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "u64", into = "u64")]
+#[schemars(extend("maximum" = Self::MAX))]
 pub struct Cents(u64);
 
 impl Cents {

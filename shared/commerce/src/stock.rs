@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use towpath::{Aggregate, AggregateId, Entity, Event, Storage};
 
@@ -91,7 +92,7 @@ macro_rules! stock_event {
 }
 
 /// Goods were taken in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StockReceived {
     /// Of what.
     pub sku: Sku,
@@ -101,7 +102,7 @@ pub struct StockReceived {
 stock_event!(StockReceived, "stock.received");
 
 /// Pieces were set aside for an order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StockReserved {
     /// Of what.
     pub sku: Sku,
@@ -113,7 +114,7 @@ pub struct StockReserved {
 stock_event!(StockReserved, "stock.reserved");
 
 /// An order cannot be served: a business "no", not a failure.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StockRejected {
     /// The sku that is short.
     pub sku: Sku,
@@ -127,7 +128,7 @@ pub struct StockRejected {
 stock_event!(StockRejected, "stock.rejected");
 
 /// Pieces that were set aside are for sale again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StockReleased {
     /// Of what.
     pub sku: Sku,

@@ -5,6 +5,8 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use towpath::AlsoWrites;
+
 /// The tables of a stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tables {
@@ -29,6 +31,8 @@ pub struct Common {
     pub tables: Tables,
     /// Days after which a journal row may be deleted; 0 keeps it for ever.
     pub outbox_retention_days: u32,
+    /// Earlier versions of events that are written beside the current ones. It may be absent.
+    pub also_writes: AlsoWrites,
 }
 
 /// What a consumer is told.
@@ -136,6 +140,7 @@ impl<'a> Reader<'a> {
                 progress: self.text("TOWPATH_PROGRESS_TABLE"),
             },
             outbox_retention_days: self.number("TOWPATH_OUTBOX_RETENTION_DAYS", 0..=36_500),
+            also_writes: self.optional("TOWPATH_ALSO_WRITES"),
         }
     }
 
@@ -145,6 +150,19 @@ impl<'a> Reader<'a> {
             self.problems.push(format!("{name} is missing"));
         }
         value
+    }
+
+    /// Absent, it is the default.
+    fn optional<T: FromStr<Err: fmt::Display> + Default>(&mut self, name: &str) -> T {
+        let parsed = (self.lookup)(name).map(|text| text.parse::<T>());
+        match parsed {
+            Some(Err(rule)) => {
+                self.problems.push(format!("{name}: {rule}"));
+                T::default()
+            }
+            Some(Ok(value)) => value,
+            None => T::default(),
+        }
     }
 
     fn one_of(&mut self, name: &str, allowed: &[&str]) -> String {
@@ -182,6 +200,7 @@ mod tests {
             "TOWPATH_LANES" => "1",
             "TOWPATH_OUTBOX_RETENTION_DAYS" => "0",
             "TOWPATH_LOG_LEVEL" => "INFO",
+            "TOWPATH_ALSO_WRITES" => "order.placed@1",
             _ => "x",
         };
         Some(value.into())
@@ -191,6 +210,8 @@ mod tests {
     fn a_complete_environment_is_accepted() {
         assert_eq!(relay(complete).unwrap().common.log_level, "info");
         assert!(consumer(complete).is_ok() && common(complete).is_ok());
+        let without = |name: &str| complete(name).filter(|_| name != "TOWPATH_ALSO_WRITES");
+        assert_eq!(common(without).unwrap().also_writes, AlsoWrites::default());
     }
 
     #[test]
@@ -199,13 +220,14 @@ mod tests {
             "TOWPATH_LANES" => Some("0".into()),
             "TOWPATH_OUTBOX_TABLE" | "TOWPATH_VIEWS_TABLE" => None,
             "TOWPATH_LOG_LEVEL" => Some("loud".into()),
+            "TOWPATH_ALSO_WRITES" => Some("order.placed".into()),
             _ => complete(name),
         });
         assert_eq!(
             message.unwrap_err().to_string(),
             "the function's environment is not complete: TOWPATH_LOG_LEVEL must be one of error, warn, info, debug, \
-             trace; TOWPATH_OUTBOX_TABLE is missing; TOWPATH_VIEWS_TABLE is missing; TOWPATH_LANES must be a number \
-             from 1 to 1000; see Environment in template.yaml"
+             trace; TOWPATH_OUTBOX_TABLE is missing; TOWPATH_VIEWS_TABLE is missing; TOWPATH_ALSO_WRITES: it must be a \
+             list like order.placed@1,order.cancelled@2, or empty; TOWPATH_LANES must be a number from 1 to 1000; see Environment in template.yaml"
         );
     }
 }

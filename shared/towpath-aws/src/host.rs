@@ -1,22 +1,30 @@
 //! What the machine gives: the time, random bits, the time left, and waiting.
 //! Must not know: what they are used for.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::LocalBoxFuture;
-use towpath::Timestamp;
 use towpath::ports::Host;
+use towpath::{AlsoWrites, EventType, Timestamp};
 
 /// The host of one invocation.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct LambdaHost {
     ends: Instant,
+    also_writes: Arc<AlsoWrites>,
 }
 
 impl LambdaHost {
     /// A host whose invocation ends after `remaining`.
     pub fn ending_in(remaining: Duration) -> Self {
-        Self { ends: Instant::now() + remaining }
+        Self { ends: Instant::now() + remaining, also_writes: Arc::default() }
+    }
+
+    /// The same host, for a producer that writes these earlier versions, too.
+    #[must_use]
+    pub fn also_writing(self, also_writes: &Arc<AlsoWrites>) -> Self {
+        Self { also_writes: Arc::clone(also_writes), ..self }
     }
 }
 
@@ -38,5 +46,9 @@ impl Host for LambdaHost {
 
     fn sleep(&self, time: Duration) -> LocalBoxFuture<'_, ()> {
         Box::pin(tokio::time::sleep(time.min(self.remaining())))
+    }
+
+    fn also_writes(&self, event_type: &EventType, version: u32) -> bool {
+        self.also_writes.names(event_type, version)
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use towpath::ports::{Head, IndexRow, JournalRow, KeptAnswer, Stored};
 use towpath::{
     AggregateKey, CausationId, ConsumerName, CorrelationId, Data, Envelope, Era, EventId, EventType, FORMAT, Kind,
-    Place, Prior, Producer, Seq, TenantId, Timestamp, Traceparent, Visibility,
+    Older, Place, Prior, Producer, Seq, TenantId, Timestamp, Traceparent, Visibility,
 };
 
 pub(crate) use cursor::{BY_DUE, CursorItem, DUE_SHARDS, DueItem, Signature, SkipItem, cursor_key, skip_key, skips_of};
@@ -52,6 +52,9 @@ pub(crate) struct OutboxItem {
     traceparent: Option<Traceparent>,
     hops: u8,
     data: String,
+    /// Earlier versions of the data, by version, as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    older: Option<String>,
     bucket: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     expires_at: Option<u64>,
@@ -83,6 +86,8 @@ impl OutboxItem {
             traceparent: envelope.traceparent.clone(),
             hops: envelope.hops,
             data: envelope.data.as_str().to_owned(),
+            older: (!envelope.older.is_empty())
+                .then(|| serde_json::to_string(&envelope.older).expect("numbers and JSON texts are JSON")),
             expires_at,
         }
     }
@@ -91,6 +96,8 @@ impl OutboxItem {
         check_format(self.format)?;
         let key: AggregateKey = self.aggregate.parse().map_err(unreadable)?;
         let data = Data::parse(self.data).map_err(|_| UnreadableRow("its data is not JSON".into()))?;
+        let older = self.older.map_or(Ok(Older::default()), |older| serde_json::from_str(&older));
+        let older = older.map_err(|_| UnreadableRow("its earlier versions are not JSON".into()))?;
         let envelope = Envelope {
             format: self.format,
             event_id: self.event_id,
@@ -109,6 +116,7 @@ impl OutboxItem {
             traceparent: self.traceparent,
             hops: self.hops,
             data,
+            older,
         };
         Ok(JournalRow { envelope, kind: self.kind, visibility: self.visibility, to: self.to })
     }

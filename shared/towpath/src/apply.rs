@@ -54,6 +54,7 @@ impl<'a> Worker<'a> {
             Run::Effects(run) => {
                 let cx = Context::new(self.ports.store, self.ports.host, &envelope.tenant_id).on(overlay);
                 let tx = caught(async { run(&cx, Rc::clone(envelope)).await }).await?;
+                let tx = tx.keep_older(|event_type, version| self.ports.host.also_writes(event_type, version));
                 let mut heads = cx.into_reads();
                 for key in heads_needed(&tx, &envelope.tenant_id, &heads) {
                     let head = match overlay.head(&key) {

@@ -133,6 +133,7 @@ async fn prepare(
     reply: &Reply,
 ) -> Result<Commit, CommandError> {
     let broken = |error: TxError| CommandError::Broken(error.to_string());
+    let tx = tx.keep_older(|event_type, version| ports.host.also_writes(event_type, version));
     let mut heads = cx.into_reads();
     for key in heads_needed(&tx, &request.tenant, &heads) {
         let head = ports.store.head(&key).await.map_err(try_again)?;

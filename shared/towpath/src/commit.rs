@@ -55,7 +55,9 @@ fn size_of(write: &Write) -> (String, usize) {
     let (item, bytes) = match write {
         Write::Entity { key, stored, .. } => (key.to_string(), stored.state.as_ref().map_or(0, String::len)),
         Write::CheckEntity { key, .. } => (key.to_string(), 0),
-        Write::Append(row) => (row.envelope.aggregate().to_string(), row.envelope.data.as_str().len()),
+        Write::Append(row) => {
+            (row.envelope.aggregate().to_string(), row.envelope.data.as_str().len() + row.envelope.older.bytes())
+        }
         Write::Cursor { key, position, .. } => {
             let trouble = position.cursor.trouble.as_ref().map_or(0, |trouble| trouble.message.len());
             (key.aggregate.to_string(), position.state.as_ref().map_or(0, String::len) + trouble)
@@ -179,6 +181,7 @@ impl Plan<'_> {
             traceparent: self.cause.traceparent.clone(),
             hops: self.cause.hops,
             data: draft.data,
+            older: draft.older,
         };
         let bytes = envelope.to_body().len();
         if bytes > limits::EVENT_BYTES {

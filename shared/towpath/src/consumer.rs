@@ -6,10 +6,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use futures_util::future::LocalBoxFuture;
-use serde::de::DeserializeOwned;
 
-use crate::envelope::place_of;
 use crate::ports::{CursorHome, Handled, JournalRow, Registered};
+use crate::versions::decode;
 use crate::{ConsumerName, Context, Envelope, Event, EventType, Failure, Received, Start, Summary, Tx, Visibility};
 
 /// A named set of handlers with its own queue, cursors and dead-letter queue.
@@ -198,14 +197,15 @@ impl Consumer {
         self.before.as_ref().map_or(Ok(()), |check| check(envelope))
     }
 
-    /// The handler for this type and version. An unknown one is a retry: a deploy may be under way.
+    /// The handler for this type. A version that is newer, and does not bring the handler's own along, is a retry: a deploy
+    /// may be under way. Whether an older one can be brought up is seen when it is decoded.
     pub(crate) fn handler(&self, envelope: &Envelope) -> Result<&Handler, Failure> {
         let (name, event_type) = (&self.name, &envelope.event_type);
         let Some(handler) = self.handlers.get(event_type) else {
             let why = format!("{name} does not handle {event_type}: its filter policy is wider than its code");
             return Err(Failure::retry("unknown event type", why));
         };
-        if handler.version != envelope.event_version {
+        if handler.version < envelope.event_version && envelope.older.get(handler.version).is_none() {
             let (has, wants) = (envelope.event_version, handler.version);
             let why =
                 format!("{event_type} has version {has}, {name} handles version {wants}: deploy one that handles it");
@@ -276,12 +276,4 @@ impl<S: Summary> From<Projection<S>> for Consumer {
     fn from(projection: Projection<S>) -> Self {
         projection.consumer
     }
-}
-
-/// Data that does not fit its type is a retry, like an unknown version: the code that can read it may be on its way.
-fn decode<E: Event + DeserializeOwned>(envelope: &Envelope) -> Result<E, Failure> {
-    serde_json::from_str(envelope.data.as_str()).map_err(|error| {
-        let why = format!("the data of {} v{} does not fit: {}", E::TYPE, E::VERSION, place_of(&error));
-        Failure::retry("undecodable data", why)
-    })
 }

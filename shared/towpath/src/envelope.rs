@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use crate::limits;
 use crate::{
-    AggregateId, AggregateKey, AggregateType, CausationId, CorrelationId, Era, EventType, Producer, Seq, TenantId,
-    Timestamp, Traceparent,
+    AggregateId, AggregateKey, AggregateType, CausationId, CorrelationId, Era, EventType, Older, Producer, Seq,
+    TenantId, Timestamp, Traceparent,
 };
 
 /// The layout of envelopes and rows that this version writes. It reads this one and the one before.
@@ -172,6 +172,9 @@ pub struct Envelope {
     pub hops: u8,
     /// The event itself.
     pub data: Data,
+    /// The same event as earlier versions had it.
+    #[serde(default, skip_serializing_if = "Older::is_empty")]
+    pub older: Older,
 }
 
 /// Why a body is no envelope. It never quotes the body.
@@ -275,6 +278,7 @@ pub(crate) mod tests {
             traceparent: None,
             hops: 0,
             data: Data::parse(r#"{"big":123456789012345678901234567890}"#.into()).unwrap(),
+            older: Older::default(),
         }
     }
 

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::{AggregateId, Envelope, Visibility};
 
@@ -45,6 +46,20 @@ pub trait Event: Serialize + DeserializeOwned + 'static {
     const VISIBILITY: Visibility = Visibility::Internal;
     /// Which aggregate of its type.
     fn aggregate_id(&self) -> AggregateId;
+
+    /// Data of version `from` as version `from + 1` has it; the steps lead from any version to this one. `None`: there is no
+    /// such step. The journal keeps every version for ever, so a step that was released stays.
+    fn upcast(from: u32, data: Value) -> Option<Value> {
+        drop((from, data));
+        None
+    }
+
+    /// This event as the earlier version `to` had it, for consumers that do not know this version yet. It is written beside
+    /// this one, in the same row, while the parameter `AlsoWrites` names it. `None`: it is no longer written.
+    fn downcast(&self, to: u32) -> Option<Value> {
+        let _ = to;
+        None
+    }
 }
 
 /// A row of a read model, found by partition and sort key within its tenant.

@@ -27,17 +27,21 @@ mod group;
 mod ids;
 mod journal;
 pub mod limits;
+mod older;
 pub mod panics;
 pub mod planted;
 pub mod ports;
 pub mod relay;
 mod replay;
 mod report;
+#[cfg(feature = "schema")]
+mod schema;
 mod signal;
 mod start;
 mod time;
 pub mod trouble;
 mod tx;
+mod versions;
 pub mod wake;
 
 pub use consumer::{Consumer, Projection, Writes};
@@ -50,8 +54,10 @@ pub use ids::{
     AggregateId, AggregateKey, AggregateType, CausationId, ConsumerName, CorrelationId, Era, EventType, IdempotencyKey,
     InvalidId, Producer, Rev, Seq, TenantId, Traceparent,
 };
+pub use older::{AlsoWrites, InvalidAlsoWrites, Older};
 pub use report::{Counts, Failed, Then};
 pub use signal::{Instruction, Replay, Skipped, Ticket, Verb, Wake};
 pub use start::Start;
 pub use time::{InvalidTimestamp, Timestamp};
 pub use tx::{Command, Place, Tx, TxError};
+pub use versions::read;

@@ -236,6 +236,11 @@ pub trait Host {
     fn remaining(&self) -> Duration;
     /// Waits.
     fn sleep(&self, time: Duration) -> LocalBoxFuture<'_, ()>;
+    /// Are events of this type also written as this earlier version had them?
+    fn also_writes(&self, event_type: &EventType, version: u32) -> bool {
+        let _ = (event_type, version);
+        false
+    }
 }
 
 /// The queue that keeps what could not be handled.

@@ -4,12 +4,13 @@
 use std::fmt::Display;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::envelope::Data;
 use crate::limits;
 use crate::{
-    Aggregate, AggregateId, AggregateType, ConsumerName, Entity, Event, EventType, InvalidId, Kind, Storage, View,
-    Visibility,
+    Aggregate, AggregateId, AggregateType, ConsumerName, Entity, Event, EventType, InvalidId, Kind, Older, Storage,
+    View, Visibility,
 };
 
 /// Writes that happen together or not at all: `Tx::new().replace(stock).record(reserved)`.
@@ -61,6 +62,7 @@ pub(crate) struct Draft {
     pub(crate) event_version: u32,
     pub(crate) visibility: Visibility,
     pub(crate) data: Data,
+    pub(crate) older: Older,
 }
 
 /// Where a read model's row lies, within its tenant.
@@ -147,7 +149,8 @@ impl Tx {
         let id = event.aggregate_id();
         let of =
             Row { kind: Kind::Event, to: None, event_type: E::TYPE, version: E::VERSION, visibility: E::VISIBILITY };
-        self.append::<E::Of>(id, &of, &event)
+        let older = (1..E::VERSION).filter_map(|version| Some((version, event.downcast(version)?))).collect();
+        self.append::<E::Of>(id, &of, &event, older)
     }
 
     /// Sends a command: a row of the sender's journal, with the same guarantees as an event.
@@ -156,7 +159,7 @@ impl Tx {
         let id = command.sender_id();
         let visibility = Visibility::Internal;
         let of = Row { kind: Kind::Command, to: Some(C::TO), event_type: C::TYPE, version: C::VERSION, visibility };
-        self.append::<C::From>(id, &of, &command)
+        self.append::<C::From>(id, &of, &command, Vec::new())
     }
 
     /// Writes a row of a read model, new or not.
@@ -195,7 +198,24 @@ impl Tx {
         self
     }
 
-    fn append<A: Aggregate>(mut self, id: AggregateId, row: &Row, data: &impl Serialize) -> Self {
+    /// Of the earlier versions that events can be written in, only those stay that `keeps`.
+    pub(crate) fn keep_older(mut self, keeps: impl Fn(&EventType, u32) -> bool) -> Self {
+        for action in &mut self.actions {
+            if let Action::Append(draft) = action {
+                let event_type = &draft.event_type;
+                draft.older.retain(|version| keeps(event_type, version));
+            }
+        }
+        self
+    }
+
+    fn append<A: Aggregate>(
+        mut self,
+        id: AggregateId,
+        row: &Row,
+        data: &impl Serialize,
+        versions: Vec<(u32, Value)>,
+    ) -> Self {
         let kind = self.named(A::TYPE, AggregateType::parse(A::TYPE));
         let event_type = self.named(row.event_type, EventType::parse(row.event_type));
         let to = row.to.map(|to| self.named(to, ConsumerName::parse(to)));
@@ -206,6 +226,13 @@ impl Tx {
                 None
             }
         };
+        let mut older = Older::default();
+        for (version, value) in versions {
+            match Data::parse(value.to_string()) {
+                Ok(data) => older.insert(version, data),
+                Err(error) => self.problem_json(row.event_type, &error),
+            }
+        }
         if let (Some(kind), Some(event_type), Some(data)) = (kind, event_type, data) {
             self.actions.push(Action::Append(Draft {
                 target: Target { kind, id },
@@ -216,6 +243,7 @@ impl Tx {
                 event_version: row.version,
                 visibility: row.visibility,
                 data,
+                older,
             }));
         }
         self

@@ -144,6 +144,7 @@ impl Play {
             traceparent: None,
             hops: 0,
             data: Data::parse(data.to_owned()).unwrap(),
+            older: towpath::Older::default(),
         };
         let row = JournalRow { envelope, kind: Kind::Event, visibility: Visibility::Internal, to: None };
         self.tables.outbox.insert((key.clone(), seq), row.clone());

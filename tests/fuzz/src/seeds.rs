@@ -79,6 +79,7 @@ fn placed() -> Envelope {
         traceparent: None,
         hops: 1,
         data: Data::parse(serde_json::to_string(&event).unwrap()).unwrap(),
+        older: towpath::Older::default(),
     }
 }
 

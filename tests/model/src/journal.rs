@@ -115,6 +115,7 @@ pub(crate) fn row(types: &[Type], seq: u8) -> JournalRow {
         traceparent: None,
         hops: 0,
         data: Data::parse("{}".to_owned()).expect("it is JSON"),
+        older: towpath::Older::default(),
     };
     JournalRow { envelope, kind: Kind::Event, visibility: Visibility::Internal, to: None }
 }

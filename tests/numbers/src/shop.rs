@@ -87,6 +87,7 @@ pub(crate) fn envelope<E: Event>(tenant: &str, event: &E, seq: u64, prior: Prior
         traceparent: None,
         hops: 0,
         data: Data::parse(serde_json::to_string(event)?)?,
+        older: towpath::Older::default(),
     })
 }
 

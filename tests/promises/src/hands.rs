@@ -60,6 +60,7 @@ impl<'a> Row<'a> {
             traceparent: None,
             hops: 0,
             data: Data::parse(self.data)?,
+            older: towpath::Older::default(),
         };
         Ok(JournalRow { envelope, kind: Kind::Event, visibility: Visibility::Public, to: None })
     }

@@ -220,6 +220,7 @@ impl Case {
             traceparent: None,
             hops: 2,
             data: Data::parse(format!(r#"{{"n":{},"text":"ü \" 漢"}}"#, self.drawn))?,
+            older: towpath::Older::default(),
         };
         let kind = if to.is_some() { Kind::Command } else { Kind::Event };
         Ok(JournalRow { envelope, kind, visibility: Visibility::Private, to })

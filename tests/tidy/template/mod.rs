@@ -48,7 +48,7 @@ const RULES: &[Rule] = &[
 
 /// Every consumer of the repository. A crate under functions/ that is none is named in [`NO_CONSUMERS`].
 pub(crate) fn consumers() -> Vec<Consumer> {
-    vec![crm_timeline::consumer(), inventory::consumer(), order_summary::consumer()]
+    catalogue::consumers()
 }
 
 /// Functions that handle no queue; every `…-api` is one too.
@@ -67,7 +67,7 @@ fn as_written() -> &'static Source {
 fn unlisted(functions: &BTreeSet<String>, listed: &BTreeSet<String>) -> Findings {
     let expected: BTreeSet<String> = functions.iter().filter(|name| is_consumer(name)).cloned().collect();
     let missing = expected.difference(listed).map(|name| {
-        format!("functions/{name}: add it to consumers() in tests/tidy/template/mod.rs and to tests/tidy/Cargo.toml (or to NO_CONSUMERS)")
+        format!("functions/{name}: add it to consumers() in catalogue/src/lib.rs and to catalogue/Cargo.toml (or to NO_CONSUMERS)")
     });
     let strange = listed.difference(&expected).map(|name| format!("the consumer {name} is not called as its folder"));
     missing.chain(strange).collect()

@@ -3,7 +3,8 @@
 use aws_sdk_dynamodb::config::{BehaviorVersion, Config};
 use towpath::ports::{CursorHome, CursorKey, Head, JournalRow, KeptAnswer, Position, Stored};
 use towpath::{
-    AggregateKey, Cursor, Data, Envelope, Era, EventId, Kind, Place, Prior, Skipped, TenantId, Timestamp, Visibility,
+    AggregateKey, Cursor, Data, Envelope, Era, EventId, Kind, Older, Place, Prior, Skipped, TenantId, Timestamp,
+    Visibility,
 };
 
 use super::*;
@@ -47,6 +48,7 @@ fn row() -> JournalRow {
         producer: "orders-api@0.1.0".parse().unwrap(),
         traceparent: None,
         hops: 0,
+        older: Older::default(),
         data: Data::parse("{}".into()).unwrap(),
     };
     JournalRow { envelope, kind: Kind::Event, visibility: Visibility::Internal, to: None }

@@ -1,6 +1,7 @@
 //! A consumer as a Lambda function, woken by two queues: its FIFO queue brings batches of events, its wake queue single
 //! wakes. Out go the messages that must be delivered again. Must not know: what either machine decides.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
@@ -8,7 +9,7 @@ use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use towpath::batch::{ConsumerPorts, Message, handle_batch};
 use towpath::ports::DeadLetters;
 use towpath::wake::{Outcome, handle_wake};
-use towpath::{Consumer, Counts, Era, Failed, Failure, Producer, Then, Wake};
+use towpath::{AlsoWrites, Consumer, Counts, Era, Failed, Failure, Producer, Then, Wake};
 
 use crate::lambda::{Exit, Problem, host, invocation_failed, plant, producer, run};
 use crate::queues::{QueueUrls, WakeQueues};
@@ -34,6 +35,7 @@ pub fn run_consumer(consumer: Consumer, version: &str) -> Exit {
             ),
             dead_letters: DeadLetterQueue::new(sqs.clone(), config.dead_letter_queue_url.clone()),
             wakes: WakeQueues::new(sqs, [(consumer.name().clone(), urls)].into()),
+            also_writes: Arc::new(common.also_writes.clone()),
             consumer,
         };
         let registration = Registration {
@@ -63,6 +65,7 @@ struct Function {
     store: AwsStore,
     dead_letters: DeadLetterQueue,
     wakes: WakeQueues,
+    also_writes: Arc<AlsoWrites>,
 }
 
 /// A message, and what only SQS wants to know of it.
@@ -78,7 +81,7 @@ struct Delivery {
 impl Function {
     async fn handle(&self, event: LambdaEvent<serde_json::Value>) -> Result<SqsBatchResponse, Diagnostic> {
         let deliveries = deliveries(event.payload).map_err(|why| invocation_failed("NotAnSqsEvent", why))?;
-        let host = host(&event.context);
+        let host = host(&event.context).also_writing(&self.also_writes);
         let ports = ConsumerPorts {
             store: &self.store,
             host: &host,

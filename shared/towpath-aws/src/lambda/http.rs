@@ -1,6 +1,8 @@
 //! An HTTP API as a Lambda function: an API Gateway request in, checked; a reply out. Routes are the author's.
 //! Must not know: any one route, any one tenant's data.
 
+use std::sync::Arc;
+
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use aws_lambda_events::http::{HeaderMap, HeaderName, HeaderValue};
 use base64::Engine;
@@ -9,14 +11,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 use towpath::command::{CommandError, CommandPorts, Reply, Request, Verdict, execute, request_hash};
-use towpath::ports::{Consistency, CursorHome, CursorKey, Host, Store, Unavailable};
+use towpath::ports::{Consistency, CursorHome, CursorKey, Host, Unavailable};
 use towpath::{
     Aggregate, AggregateId, AggregateKey, AggregateType, ConsumerName, Context, CorrelationId, Era, EventId, Failure,
-    IdempotencyKey, Producer, Seq, Summary, TenantId, View,
+    IdempotencyKey, Seq, Summary, TenantId, View,
 };
 
 use crate::lambda::{Exit, Problem, host, plant, producer, run};
-use crate::{AwsStore, LambdaHost, clients, config, telemetry};
+use crate::{AwsStore, clients, config, telemetry};
 
 /// Largest request body, in bytes.
 pub const BODY_BYTES: usize = 128 * 1024;
@@ -206,12 +208,15 @@ fn without_values(message: &str) -> String {
 
 /// What a route may use.
 pub struct Api<'a> {
-    store: &'a AwsStore,
-    host: &'a LambdaHost,
-    producer: &'a Producer,
+    ports: CommandPorts<'a>,
 }
 
-impl Api<'_> {
+impl<'a> Api<'a> {
+    /// An API in any world: that of `run_api`, or one of a test.
+    pub fn new(ports: CommandPorts<'a>) -> Self {
+        Self { ports }
+    }
+
     /// Carries a command out, once per idempotency key.
     pub async fn execute(
         &self,
@@ -225,8 +230,7 @@ impl Api<'_> {
             correlation_id: request.correlation_id.clone(),
             traceparent: request.headers.get("traceparent").and_then(|it| it.to_str().ok()?.parse().ok()),
         };
-        let ports = CommandPorts { store: self.store, host: self.host, producer: self.producer, era: Era::FIRST };
-        let reply = execute(ports, &command, decide).await?;
+        let reply = execute(self.ports, &command, decide).await?;
         if (200..300).contains(&reply.code) && !reply.repeated {
             telemetry::count("Committed", 1);
         }
@@ -248,7 +252,7 @@ impl Api<'_> {
         let aggregate = AggregateKey { tenant: tenant.clone(), kind, id: id.clone() };
         let consumer = ConsumerName::parse(projection).map_err(|error| internal(&error))?;
         let keys = [CursorKey { aggregate, consumer }];
-        let found = self.store.positions(CursorHome::Views, &keys, Consistency::Eventual).await?;
+        let found = self.ports.store.positions(CursorHome::Views, &keys, Consistency::Eventual).await?;
         let Some(position) = found.into_iter().flatten().next() else { return Ok(None) };
         let Some(state) = position.state else { return Ok(None) };
         Ok(Some((serde_json::from_str(&state).map_err(|error| internal(&error))?, position.cursor.seq)))
@@ -256,7 +260,7 @@ impl Api<'_> {
 
     /// Reads one partition of a read model, in the order of its sort keys.
     pub async fn view<V: View>(&self, tenant: &TenantId, partition: &str) -> Result<Vec<V>, HttpError> {
-        let rows = self.store.view(tenant, V::NAME, partition).await?;
+        let rows = self.ports.store.view(tenant, V::NAME, partition).await?;
         let rows = rows.iter().map(|row| serde_json::from_str(row)).collect::<Result<_, _>>();
         rows.map_err(|error| {
             tracing::error!(reason = %error, view = V::NAME, "a view cannot be read");
@@ -279,10 +283,10 @@ pub fn run_api(
         let sdk = clients::load().await;
         let store = AwsStore::new(aws_sdk_dynamodb::Client::new(&sdk), config.tables, config.outbox_retention_days);
         store.warm().await?;
-        let (store, producer, route) = (&store, &producer, &route);
+        let (store, producer, also_writes, route) = (&store, &producer, &Arc::new(config.also_writes), &route);
         lambda_runtime::run(service_fn(move |event: LambdaEvent<ApiGatewayV2httpRequest>| async move {
-            let host = host(&event.context);
-            let api = Api { store, host: &host, producer };
+            let host = host(&event.context).also_writing(also_writes);
+            let api = Api::new(CommandPorts { store, host: &host, producer, era: Era::FIRST });
             let fresh = EventId::new(host.now(), host.random());
             let reply = match HttpRequest::new(event.payload, fresh) {
                 Ok(request) => route(&api, &request).await,

@@ -58,6 +58,27 @@ fn any_key() -> impl Strategy<Value = CursorKey> {
     })
 }
 
+#[test]
+fn a_journal_row_keeps_earlier_versions_beside_its_data_and_has_no_attribute_without_them() {
+    let body = |older: &str| {
+        format!(
+            r#"{{"format":1,"event_id":"00000000-03e8-7200-8000-000000000000","event_type":"order.placed","event_version":2,
+            "tenant_id":"acme","aggregate_type":"order","aggregate_id":"o-1","seq":1,"prior":{{}},"era":1,
+            "occurred_at":"1970-01-01T00:00:01.000Z","correlation_id":"c-1","causation_id":"r-1",
+            "producer":"orders-api@0.1.0","hops":0,"data":{{"b":2}}{older}}}"#
+        )
+    };
+    for (older, has) in [("", false), (r#","older":{"1":{"a":1}}"#, true)] {
+        let envelope = Envelope::parse(&body(older)).unwrap();
+        let row = JournalRow { envelope, kind: Kind::Event, visibility: Visibility::Public, to: None };
+        let item: Item = to_item(OutboxItem::new(&row, 0)).unwrap();
+        assert_eq!(item.contains_key("older"), has);
+        let read = from_item::<OutboxItem>(item).unwrap().into_row().unwrap();
+        assert_eq!(read.envelope.older.get(1).map(Data::as_str), has.then_some(r#"{"a":1}"#));
+        assert_eq!(read, row);
+    }
+}
+
 proptest! {
     #[test]
     fn any_cursor_is_read_as_it_was_written_and_known_by_its_signature(key in any_key(), position in any_position()) {

@@ -26,28 +26,34 @@ pub(crate) fn any_envelope() -> impl Strategy<Value = Envelope> {
     let names = ("[A-Za-z0-9._-]{1,64}", "[a-z0-9_]{1,32}", "[A-Za-z0-9._-]{1,128}", "[a-z]{1,9}\\.[a-z_]{1,9}");
     let numbers = (1_u64..1_000_000, any::<u128>(), 0..=Timestamp::MAX.as_millis(), any::<u32>(), any::<u8>());
     let prior = btree_map("[a-z]{1,9}\\.[a-z_]{1,9}", any::<prop::sample::Index>(), 0..8);
-    (names, numbers, prior, any_data(), any::<bool>()).prop_map(|(names, numbers, prior, data, traced)| {
-        let (seq, random, millis, version, hops) = numbers;
-        let prior = prior.into_iter().map(|(kind, at)| {
-            let before = at.index(usize::try_from(seq).unwrap());
-            (kind.parse().unwrap(), Seq(before as u64))
-        });
-        let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        Envelope {
-            event_id: EventId::new(Timestamp::from_millis(millis), random),
-            tenant_id: names.0.parse().unwrap(),
-            aggregate_type: names.1.parse().unwrap(),
-            aggregate_id: names.2.parse().unwrap(),
-            event_type: names.3.parse().unwrap(),
-            event_version: version,
-            prior: prior.collect(),
-            occurred_at: Timestamp::from_millis(millis),
-            traceparent: traced.then(|| trace.parse().unwrap()),
-            hops,
-            data,
-            ..envelope(seq, &[])
-        }
-    })
+    let older = btree_map(1_u32..9, any_data(), 0..3);
+    (names, numbers, prior, any_data(), older, any::<bool>()).prop_map(
+        |(names, numbers, prior, data, before, traced)| {
+            let (seq, random, millis, version, hops) = numbers;
+            let prior = prior.into_iter().map(|(kind, at)| {
+                let before = at.index(usize::try_from(seq).unwrap());
+                (kind.parse().unwrap(), Seq(before as u64))
+            });
+            let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+            let mut older = Older::default();
+            before.into_iter().for_each(|(version, data)| older.insert(version, data));
+            Envelope {
+                event_id: EventId::new(Timestamp::from_millis(millis), random),
+                tenant_id: names.0.parse().unwrap(),
+                aggregate_type: names.1.parse().unwrap(),
+                aggregate_id: names.2.parse().unwrap(),
+                event_type: names.3.parse().unwrap(),
+                event_version: version,
+                prior: prior.collect(),
+                occurred_at: Timestamp::from_millis(millis),
+                traceparent: traced.then(|| trace.parse().unwrap()),
+                hops,
+                data,
+                older,
+                ..envelope(seq, &[])
+            }
+        },
+    )
 }
 
 proptest! {

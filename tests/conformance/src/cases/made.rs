@@ -8,7 +8,7 @@ use towpath::ports::{
 };
 use towpath::trouble::Trouble;
 use towpath::{
-    AggregateKey, Cursor, Data, Envelope, Era, EventId, FORMAT, Kind, Place, Prior, Rev, Seq, Status, TenantId,
+    AggregateKey, Cursor, Data, Envelope, Era, EventId, FORMAT, Kind, Older, Place, Prior, Rev, Seq, Status, TenantId,
     Timestamp, Visibility,
 };
 
@@ -45,6 +45,7 @@ pub(super) fn envelope(key: &AggregateKey, seq: u64, time: Timestamp, data: &str
         producer: "case@1".parse()?,
         traceparent: None,
         hops: 0,
+        older: Older::default(),
         data: Data::parse(data.to_owned())?,
     })
 }

@@ -1,6 +1,7 @@
 //! The domain: a ticket is opened once and closed once.
 //! Must not know: I/O, clocks, tenants, AWS. Rules take values and return values.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use towpath::{Aggregate, AggregateId, Entity, Event, Storage, Summary, Timestamp};
 
@@ -50,11 +51,12 @@ impl Entity for Ticket {
 }
 
 /// Somebody asked something.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TicketOpened {
     /// Which.
     pub ticket_id: AggregateId,
     /// About what.
+    #[schemars(extend("x-personal" = true))]
     pub subject: String,
 }
 
@@ -67,12 +69,13 @@ impl Event for TicketOpened {
     }
 }
 
-/// It was answered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A ticket was answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TicketClosed {
     /// Which.
     pub ticket_id: AggregateId,
     /// With what.
+    #[schemars(extend("x-personal" = true))]
     pub answer: String,
 }
 

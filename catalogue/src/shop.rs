@@ -1,0 +1,42 @@
+//! The shop's commands, sent to `orders-api` as a client sends them. Must not know: what is recorded, who handles it.
+
+use serde_json::{Value, json};
+use towpath_aws::decode::http_request;
+use towpath_aws::http::Api;
+use towpath_catalogue::Stage;
+
+/// Takes goods in.
+pub(crate) async fn receive(stage: &Stage, sku: &str, quantity: u64) {
+    post(stage, &format!("/stock/{sku}/receipts"), json!({ "quantity": quantity })).await;
+}
+
+/// Takes an order, and says its id.
+pub(crate) async fn place(stage: &Stage, lines: Value) -> String {
+    let said = post(stage, "/orders", json!({ "customer_id": "c-7", "lines": lines })).await;
+    said["order_id"].as_str().expect("an order has an id").to_owned()
+}
+
+/// Calls an order off.
+pub(crate) async fn cancel(stage: &Stage, order: &str, body: Value) {
+    post(stage, &format!("/orders/{order}/cancel"), body).await;
+}
+
+async fn post(stage: &Stage, path: &str, body: Value) -> Value {
+    let producer = "orders-api@0".parse().expect("it is name@version");
+    let ports = stage.ports(&producer);
+    let key = format!("story-{}", ports.host.now().as_millis());
+    let event = json!({
+        "version": "2.0",
+        "rawPath": path,
+        "headers": { "x-tenant-id": "acme", "x-correlation-id": key, "idempotency-key": key, "content-type": "application/json" },
+        "requestContext": { "http": { "method": "POST" } },
+        "body": body.to_string(),
+        "isBase64Encoded": false,
+    });
+    let id = towpath::EventId::new(ports.host.now(), 0);
+    let request =
+        http_request(event, id).expect("it is an event of API Gateway").unwrap_or_else(|_| panic!("{path}: refused"));
+    let reply = orders_api::route(&Api::new(ports), &request).await.unwrap_or_else(|no| panic!("{path}: {no:?}"));
+    assert!(reply.code < 300, "{path}: {} {}", reply.code, reply.body);
+    serde_json::from_str(&reply.body).expect("an answer is JSON")
+}

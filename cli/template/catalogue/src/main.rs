@@ -1,0 +1,5 @@
+//! Writes schemas/ from the types, checks them, and runs the contract tests: `make catalogue`.
+
+fn main() -> std::process::ExitCode {
+    towpath_catalogue::run(&catalogue::catalogue(), std::env::args().skip(1))
+}

@@ -1,0 +1,205 @@
+//! A story: producers are given commands, consumers handle what was recorded, in a world in memory. Time and ids are the
+//! same in every telling, so that what is recorded can be compared with samples of years ago.
+//! Must not know: any one event, files.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{LocalBoxFuture, ready};
+use serde_json::Value;
+use towpath::batch::{ConsumerPorts, Message, handle_batch};
+use towpath::command::CommandPorts;
+use towpath::ports::{Host, JournalRow};
+use towpath::{AggregateKey, Consumer, Data, Envelope, Era, Older, Producer, Seq, Timestamp};
+use towpath_sim::World;
+
+use crate::entry::Story;
+
+/// When every story begins: 2026-01-01T00:00:00Z.
+const BEGIN: u64 = 1_767_225_600_000;
+/// Rounds of handling after which consumers are taken to wake each other for ever.
+const ROUNDS: usize = 100;
+
+/// The world of one story, with all consumers.
+pub struct Stage {
+    world: World,
+    consumers: Vec<Consumer>,
+    instead: Option<Instead>,
+    step: Cell<u64>,
+    draws: Cell<u64>,
+    seen: RefCell<BTreeSet<(AggregateKey, Seq)>>,
+    told: RefCell<Told>,
+}
+
+/// What a story came to.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// Every event, in order.
+    pub(crate) events: Vec<Happened>,
+    /// A sentence for each thing that a consumer could not handle.
+    pub(crate) failures: Vec<String>,
+}
+
+/// An event that was recorded in a story.
+#[derive(Debug)]
+pub(crate) struct Happened {
+    /// The sample's name: `orders-api.served`, `orders-api.served.2`.
+    pub(crate) sample: String,
+    pub(crate) producer: String,
+    pub(crate) event_type: String,
+    pub(crate) version: u32,
+    pub(crate) data: Value,
+    /// The consumers that took it.
+    pub(crate) taken: Vec<String>,
+}
+
+/// What the consumers get instead of one event: a sample of some version.
+pub(crate) struct Instead {
+    pub(crate) event_type: String,
+    pub(crate) sample: String,
+    pub(crate) version: u32,
+    pub(crate) data: Value,
+}
+
+/// Tells a story from its beginning to its end.
+pub(crate) fn tell(story: &Story, consumers: Vec<Consumer>, instead: Option<Instead>) -> Told {
+    let stage = Stage {
+        world: World::default(),
+        consumers,
+        instead,
+        step: Cell::default(),
+        draws: Cell::default(),
+        seen: RefCell::default(),
+        told: RefCell::default(),
+    };
+    let whole = async {
+        (story.tell)(&stage).await;
+        stage.settle(&story.name).await;
+    };
+    whole
+        .now_or_never()
+        .unwrap_or_else(|| stage.failed(format!("the story {} waits for something outside", story.name)));
+    stage.told.into_inner()
+}
+
+impl Stage {
+    /// What a producer needs for its next command. Each command happens a second after the one before.
+    pub fn ports<'a>(&'a self, producer: &'a Producer) -> CommandPorts<'a> {
+        self.next();
+        CommandPorts { store: &self.world, host: self, producer, era: Era::FIRST }
+    }
+
+    fn next(&self) {
+        self.step.set(self.step.get() + 1);
+        self.draws.set(0);
+    }
+
+    fn failed(&self, why: String) {
+        self.told.borrow_mut().failures.push(why);
+    }
+
+    /// Every consumer handles what it has not seen, until nothing new is recorded.
+    async fn settle(&self, story: &str) {
+        for _ in 0..ROUNDS {
+            let new = self.unseen();
+            if new.is_empty() {
+                return;
+            }
+            for row in new {
+                let happened = self.happened(story, &row);
+                self.told.borrow_mut().events.push(happened);
+                self.hand_out(&row).await;
+            }
+        }
+        self.failed(format!("in the story {story}, consumers still record events after {ROUNDS} rounds"));
+    }
+
+    fn unseen(&self) -> Vec<JournalRow> {
+        let tables = self.world.tables();
+        let mut seen = self.seen.borrow_mut();
+        let mut new: Vec<JournalRow> =
+            tables.outbox.into_iter().filter(|(key, _)| seen.insert(key.clone())).map(|(_, row)| row).collect();
+        new.sort_by_key(|row| row.envelope.occurred_at);
+        new
+    }
+
+    fn happened(&self, story: &str, row: &JournalRow) -> Happened {
+        let envelope = &row.envelope;
+        let producer = envelope.producer.as_str().split('@').next().unwrap_or_default().to_owned();
+        let event_type = envelope.event_type.to_string();
+        let told = self.told.borrow();
+        let before = told.events.iter().filter(|other| other.event_type == event_type && other.producer == producer);
+        let sample = match before.count() {
+            0 => format!("{producer}.{story}"),
+            earlier => format!("{producer}.{story}.{}", earlier + 1),
+        };
+        let data = serde_json::from_str(envelope.data.as_str()).unwrap_or_default(); // data is JSON: `Data` says so
+        Happened { sample, producer, event_type, version: envelope.event_version, data, taken: Vec::new() }
+    }
+
+    async fn hand_out(&self, row: &JournalRow) {
+        let envelope = self.replaced(&row.envelope);
+        for consumer in self.consumers.iter().filter(|consumer| consumer.wants(row)) {
+            self.next();
+            let producer = format!("{}@0", consumer.name()).parse::<Producer>();
+            let producer = producer.expect("a consumer's name may stand before an @");
+            let ports = ConsumerPorts {
+                store: &self.world,
+                host: self,
+                dead_letters: &self.world,
+                wakes: &self.world,
+                producer: &producer,
+                era: Era::FIRST,
+            };
+            let group = format!("{}#0", envelope.tenant_id);
+            let message = Message { id: "1".to_owned(), group, receives: 1, body: envelope.to_body() };
+            let report = handle_batch(consumer, ports, &[message]).await;
+            let (name, of) = (consumer.name(), format!("{} v{}", envelope.event_type, envelope.event_version));
+            let mut told = self.told.borrow_mut();
+            told.failures.extend(
+                report.counts.failures.iter().map(|failed| format!("{name} cannot take {of}: {}", failed.failure)),
+            );
+            if report.counts.applied == 1 && report.counts.failures.is_empty() {
+                told.events.last_mut().expect("it was just told").taken.push(name.to_string());
+            }
+        }
+    }
+
+    /// The envelope, or the one with the sample that is to be tried.
+    fn replaced(&self, envelope: &Envelope) -> Envelope {
+        let told = self.told.borrow();
+        let now = told.events.last().expect("it was just told");
+        match &self.instead {
+            Some(instead) if instead.event_type == now.event_type && instead.sample == now.sample => Envelope {
+                event_version: instead.version,
+                data: Data::parse(instead.data.to_string()).expect("a JSON value is JSON"),
+                older: Older::default(),
+                ..envelope.clone()
+            },
+            _ => envelope.clone(),
+        }
+    }
+}
+
+impl Host for Stage {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(BEGIN + self.step.get() * 1_000)
+    }
+
+    /// The same for the same draw of the same step, whatever was drawn before.
+    fn random(&self) -> u128 {
+        self.draws.set(self.draws.get() + 1);
+        let number = u128::from(self.step.get()) << 32 | u128::from(self.draws.get());
+        number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
+    }
+
+    fn remaining(&self) -> Duration {
+        Duration::from_secs(30)
+    }
+
+    fn sleep(&self, _: Duration) -> LocalBoxFuture<'_, ()> {
+        ready(()).boxed_local()
+    }
+}
