@@ -189,7 +189,8 @@ impl Check<'_> {
         }
     }
 
-    /// Samples fit the schema of their version, those that were released also today's.
+    /// Samples fit the schema of their version, those that were released also today's. Of a schema that is refused, that its
+    /// old samples do not fit is no news.
     fn samples(&mut self, listed: &Listed) {
         let of = current(listed);
         if self.folder.current.samples_of(&of).next().is_none() {
@@ -197,7 +198,8 @@ impl Check<'_> {
         }
         let (now, then) = (&self.folder.current, &self.folder.released);
         let mut pairs: Vec<(Version, String, &Value, Option<&Value>)> = Vec::new();
-        for shelf in [now, then] {
+        let is_refused = self.findings.iter().any(|finding| finding.refused && finding.of == name(&of));
+        for shelf in [Some(now), Some(then).filter(|_| !is_refused)].into_iter().flatten() {
             pairs.extend(
                 shelf.samples_of(&of).map(|(at, sample)| (of.clone(), at.clone(), sample, now.schemas.get(&of))),
             );
