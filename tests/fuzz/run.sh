@@ -32,5 +32,6 @@ mark=✓ failed=0
 printf '%s\n' "$@" | xargs -P "$(getconf _NPROCESSORS_ONLN)" -n 1 "$0" --one "$programs" "$how_long" || mark=✗ failed=1
 inputs=$(for target in "$@"; do cat "$programs/fuzz/$target/log"; done |
     awk '/number_of_executed_units/ { runs += $2 } END { print runs + 0 }')
+[ "$inputs" -ge $((1000 * $#)) ] || mark=✗ failed=1 # every target is far faster than that
 printf '%s  %-16s %-42s %s\n' $mark fuzz "nothing breaks, ${how_long#-}" "$inputs inputs for $# targets"
 exit $failed

@@ -181,6 +181,8 @@ def main() -> int:
     parser.add_argument("--cli", type=Path, required=True, help="the towpath binary")
     parser.add_argument("--only", default="", help="only faults whose name has this in it")
     given, out = parser.parse_args(), console()
+    if not any(given.only in fault.name for fault in FAULTS):
+        sys.exit(f"error: no fault has {given.only!r} in its name")
     result = table("", "", "what went wrong", ">times", "what the check says", ">seconds")
     failed = []
     with stack_behind_proxy() as (stack, proxy):

@@ -84,7 +84,7 @@ def shown(what: str, of: Tested) -> bool:
     for change in of.missed:
         print(f"      missed: {change}")
     viable = of.caught + len(of.missed)
-    rate = 100 * of.caught / viable if viable else 100.0
+    rate = 100 * of.caught / viable if viable else 0.0
     print(f"{'✓' if rate >= LEAST_PERCENT else '✗'}  {what:<28} {of.caught:>8} {len(of.missed):>8} {rate:>6.1f}%")
     return rate >= LEAST_PERCENT
 

@@ -33,6 +33,12 @@ pub enum NotRegistered {
          deploy the newer one"
     )]
     Newer(towpath::ConsumerName, u32),
+    /// A type was added, and no generation begun for it.
+    #[error(
+        "{0} is deployed as generation {1} and did not handle {2}: code of before may go past such events unseen. Write \
+         `.generation({next})` before the handlers that are new, and `.since::<Event>(…)` behind them", next = .1 + 1
+    )]
+    SameGeneration(towpath::ConsumerName, u32, towpath::EventType),
     /// The registry cannot be read or written.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -44,10 +50,15 @@ impl AwsStore {
     pub async fn register(&self, registration: &Registration) -> Result<(), NotRegistered> {
         let row = RegistryItem::from(registration);
         let key = RowKey { partition: ("pk", row.pk.clone()), sort: ("sk", row.sk.to_string()) };
-        if let Some(there) = self.get_progress(&key).await?
-            && decode::<RegistryItem>(there, "a registry row").is_ok_and(|there| there == row)
-        {
-            return Ok(());
+        let there = self.get_progress(&key).await?;
+        // One that cannot be read is written anew.
+        if let Some(Ok(there)) = there.map(|there| decode::<RegistryItem>(there, "a registry row")) {
+            if there == row {
+                return Ok(());
+            }
+            if let Some(unseen) = row.unseen_by(&there) {
+                return Err(NotRegistered::SameGeneration(row.sk, there.generation, unseen));
+            }
         }
         let unavailable = |why: String| Unavailable { call: "PutItem of the registry", why };
         let item = item(&row).map_err(|error| unavailable(error.to_string()))?;

@@ -23,14 +23,14 @@ pub(crate) fn compare(tables: &Tables, consumer: &Consumer) -> Result<(), String
     for key in keys.iter().filter(|key| at(tables, key) == at(&again, key)) {
         let (found, wanted) = (&tables.home(home)[key].state, &again.home(home)[key].state);
         if found != wanted {
-            return Err(format!("the row of {} is {found:?}; handled once more it is {wanted:?}", key.aggregate));
+            return Err(format!("P8: the row of {} is {found:?}; handled once more it is {wanted:?}", key.aggregate));
         }
     }
     let parked = keys.iter().any(|key| at(tables, key) != at(&again, key));
     if home == CursorHome::Progress && !parked && tables.views != again.views {
         let differs = again.views.iter().find(|(place, row)| tables.views.get(place) != Some(row));
         let why = "the rows of the read model are not those that the same events write when handled once more";
-        return Err(format!("{why}: {differs:?}"));
+        return Err(format!("P8: {why}: {differs:?}"));
     }
     Ok(())
 }

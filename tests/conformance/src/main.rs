@@ -50,6 +50,7 @@ type Answers = Vec<Option<Result<(), String>>>;
 fn main() -> Result<ExitCode> {
     let cli = Cli::parse();
     let cases: Vec<&Case> = cases::all().filter(|case| case.name.contains(&cli.only)).collect();
+    anyhow::ensure!(!cases.is_empty(), "no case has {:?} in its name", cli.only);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let model = ask_model(&cases).await;

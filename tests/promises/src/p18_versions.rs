@@ -6,9 +6,10 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
 use towpath::batch::ConsumerPorts;
+use towpath::ports::Handled;
 use towpath::wake::{Outcome, handle_wake};
-use towpath::{Era, Producer, Wake};
-use towpath_aws::registry::Registration;
+use towpath::{Era, Producer, Start, Wake};
+use towpath_aws::registry::{NotRegistered, Registration};
 use towpath_aws::{AwsStore, DeadLetterQueue, QueueUrls, WakeQueues};
 
 use crate::Test;
@@ -46,6 +47,11 @@ fn old_code(stack: &Stack) -> Result<()> {
         // The usual way round: first the old one, then the newer one.
         store.register(&of(1)).await?;
         store.register(&of(2)).await?;
+        let mut grown = of(2);
+        let counted = Handled { event_type: "stock.counted".parse()?, start: Start::Beginning, added: 1 };
+        grown.consumer.handles.push(counted);
+        let refused = store.register(&grown).await;
+        ensure!(matches!(refused, Err(NotRegistered::SameGeneration(..))), "a type was added unseen: {refused:?}");
         let queues = queues_of("inventory");
         let run = Command::new(root().join(".aws-sam/build/InventoryFunction/bootstrap"))
             .env_clear()

@@ -95,5 +95,7 @@ pub fn same(wanted: &Tables, found: &Tables) -> Result<(), String> {
             return Err(format!("expected {wanted:#?}, found {found:#?}"));
         }
     }
-    (wanted.views.keys().eq(found.views.keys())).then_some(()).ok_or_else(|| "the views differ".to_owned())
+    (wanted.views == found.views && wanted.answers == found.answers)
+        .then_some(())
+        .ok_or_else(|| "read models or kept answers differ".to_owned())
 }

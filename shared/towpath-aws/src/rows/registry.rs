@@ -38,6 +38,15 @@ pub(crate) struct RegistryItem {
     pub(crate) dead_letter_queue_url: Option<String>,
 }
 
+impl RegistryItem {
+    /// A type that was added after `there` was deployed, as if it had been there before: it is of no later generation.
+    pub(crate) fn unseen_by(&self, there: &Self) -> Option<EventType> {
+        let is_new = |kind: &&EventType| !there.handles.contains(*kind);
+        let added = |kind: &EventType| self.added.get(kind).copied().unwrap_or(1);
+        self.handles.iter().filter(is_new).find(|kind| added(kind) <= there.generation).cloned()
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum HomeName {
@@ -126,6 +135,33 @@ mod tests {
         row.retain(|name, _| !["starts", "added", "wake_queue_url", "replayable"].contains(&name.as_str()));
         let old: RegistryItem = from_item(row).unwrap();
         assert!(old.starts.is_empty() && old.added.is_empty() && old.wake_queue_url.is_none() && !old.replayable);
+    }
+
+    #[test]
+    fn a_type_that_is_added_without_a_generation_is_seen() {
+        let kinds = |kinds: &[(&str, u32)]| -> BTreeMap<EventType, u32> {
+            kinds.iter().map(|(kind, added)| (kind.parse().unwrap(), *added)).collect()
+        };
+        let of = |generation: u32, added: BTreeMap<EventType, u32>| RegistryItem {
+            pk: REGISTRY.to_owned(),
+            sk: "inventory".parse().unwrap(),
+            format: FORMAT,
+            handles: added.keys().cloned().collect(),
+            starts: BTreeMap::new(),
+            added,
+            storage: HomeName::Progress,
+            generation,
+            replayable: false,
+            queue_url: None,
+            wake_queue_url: None,
+            dead_letter_queue_url: None,
+        };
+        let deployed = of(1, kinds(&[("order.placed", 1)]));
+        let moved = Some("order.moved".parse().unwrap());
+        assert_eq!(of(1, kinds(&[("order.placed", 1), ("order.moved", 1)])).unseen_by(&deployed), moved);
+        assert_eq!(of(2, kinds(&[("order.placed", 1), ("order.moved", 1)])).unseen_by(&deployed), moved);
+        assert_eq!(of(2, kinds(&[("order.placed", 1), ("order.moved", 2)])).unseen_by(&deployed), None);
+        assert_eq!(of(1, kinds(&[])).unseen_by(&deployed), None);
     }
 
     #[test]

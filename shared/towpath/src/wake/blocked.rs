@@ -196,7 +196,7 @@ impl Advance<'_> {
             why: order.why,
             at: self.worker.ports.host.now(),
         };
-        let passed = passed(cursor, trouble.seq, trouble.event_id, self.worker.consumer.current_generation());
+        let passed = passed(cursor, trouble.seq, trouble.event_id);
         let key = self.worker.key(self.wake.aggregate.clone());
         let mut draft = Draft::default();
         if !is_on("skipped off the record") {
@@ -214,12 +214,12 @@ impl Advance<'_> {
     }
 }
 
-/// The cursor behind an event that was passed over. Of an event that older code had gone past, it stays where it is, and
-/// still says that older code was there: there may be more of them.
-fn passed(cursor: &Cursor, seq: Seq, event_id: EventId, generation: u32) -> Cursor {
+/// The cursor behind an event that was passed over. It still says which code came so far: older code may have gone past
+/// others. An event that older code had gone past lies below the cursor, which then stays where it is.
+fn passed(cursor: &Cursor, seq: Seq, event_id: EventId) -> Cursor {
     if seq <= cursor.seq {
         let (status, rev) = (Status::Ready, cursor.rev.next());
         return Cursor { status, rev, attempt: 0, trouble: None, ..cursor.clone() };
     }
-    Cursor { seq, event_id: Some(event_id), rev: cursor.rev.next(), ..Cursor::start(cursor.era, generation) }
+    Cursor { seq, event_id: Some(event_id), rev: cursor.rev.next(), ..Cursor::start(cursor.era, cursor.generation) }
 }
