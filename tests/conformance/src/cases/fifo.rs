@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 
 use super::{
-    Case, LONG, NOT_MODELLED, NOW, SHORT, TAKES_MINUTES, TRIES, bodies, case, drain, empties, nothing, one, same, some,
-    three_times,
+    Case, LONG, NOT_MODELLED, NOW, SHORT, TAKES_MINUTES, TRIES, bodies, case, deleted_by_an_older_receipt, drain,
+    empties, nothing, one, same, some, three_times,
 };
 use crate::endpoint::{Endpoint, FIFO};
 use crate::model::Model;
@@ -206,12 +206,7 @@ async fn stale_receipt(at: &dyn Services) -> Result<()> {
 async fn older_receipt(at: &dyn Services) -> Result<()> {
     let queue = at.fifo().await?;
     queue.send("a", "1", "m1").await?;
-    let first = one(at, &*queue, LONG).await?;
-    queue.show(&first, NOW).await?;
-    let second = one(at, &*queue, LONG).await?;
-    queue.delete(&first).await?;
-    queue.show(&second, NOW).await?;
-    drain(at, &*queue, 1).await.map(drop)
+    deleted_by_an_older_receipt(at, &*queue).await
 }
 
 async fn older_receipt_shows(at: &dyn Services) -> Result<()> {

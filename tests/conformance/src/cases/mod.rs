@@ -99,6 +99,16 @@ async fn three_times(at: &dyn Services, queue: &dyn Queue, after: Duration) -> R
     Ok(())
 }
 
+/// Receives the only message twice and deletes it with the first receipt: it must still be there.
+async fn deleted_by_an_older_receipt(at: &dyn Services, queue: &dyn Queue) -> Result<()> {
+    let first = one(at, queue, LONG).await?;
+    queue.show(&first, NOW).await?;
+    let second = one(at, queue, LONG).await?;
+    queue.delete(&first).await?;
+    queue.show(&second, NOW).await?;
+    drain(at, queue, 1).await.map(drop)
+}
+
 /// Takes that many messages out of a queue, in the order in which they come, and sees that there are no more.
 async fn drain(at: &dyn Services, queue: &dyn Queue, count: usize) -> Result<Vec<Received>> {
     let mut all = Vec::new();

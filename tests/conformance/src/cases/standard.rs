@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::{Case, LONG, NOT_MODELLED, NOW, SHORT, bodies, case, drain, empties, nothing, one, some, three_times};
+use super::{
+    Case, LONG, NOT_MODELLED, SHORT, bodies, case, deleted_by_an_older_receipt, drain, empties, nothing, one, some,
+    three_times,
+};
 use crate::endpoint::Endpoint;
 use crate::services::Services;
 
@@ -55,12 +58,7 @@ async fn old_receipt(at: &dyn Services) -> Result<()> {
 async fn older_receipt(at: &dyn Services) -> Result<()> {
     let queue = at.standard().await?;
     queue.send("", "", "m1").await?;
-    let first = one(at, &*queue, LONG).await?;
-    queue.show(&first, NOW).await?;
-    let second = one(at, &*queue, LONG).await?;
-    queue.delete(&first).await?;
-    queue.show(&second, NOW).await?;
-    drain(at, &*queue, 1).await.map(drop)
+    deleted_by_an_older_receipt(at, &*queue).await
 }
 
 async fn put_off(at: &dyn Services) -> Result<()> {
