@@ -251,7 +251,9 @@ impl Worker<'_> {
             }
             let decision = decide(cursor, &row, |kind| self.consumer.handles(kind));
             let decision = mistaken(decision, cursor, &row, again);
-            let passed = matches!(decision, Decision::Duplicate) && self.may_have_passed(cursor, &row);
+            // A blocked row is looked at by the wake that goes on with it.
+            let ready = cursor.is_some_and(|cursor| cursor.status == Status::Ready);
+            let passed = matches!(decision, Decision::Duplicate) && ready && self.may_have_passed(cursor, &row);
             let plain = matches!(decision, Decision::Duplicate) && !passed
                 || is_on("57 stale retrying believed") && matches!(decision, Decision::Wait(_))
                 || ((!again || is_on("30 redelivered ones run in the queue"))

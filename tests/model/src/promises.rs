@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use stateright::Property;
+use towpath::Status;
 
 use crate::book::Page;
-use crate::call::Call;
+use crate::call::{Call, Change};
 use crate::journal::Type;
 use crate::play::Next;
 use crate::row::Running;
@@ -35,6 +36,8 @@ pub const CONSOLE: &str = "the console alone resumes";
 pub const COMMAND_LINE: &str = "the command line alone resumes";
 /// An event that ends its process each time is parked.
 pub const POISON: &str = "an event that ends its process is parked";
+/// Only a wake writes a row that waits for a retry or an operator: a message does not know what became of it.
+pub const BLOCKED_STAYS: &str = "a message changes nothing about a blocked row";
 /// A first delivery is one commit and nothing after it.
 pub const NO_QUERY: &str = "a first delivery asks nothing after its commit";
 
@@ -78,6 +81,13 @@ pub(crate) fn properties() -> Vec<Property<World>> {
         }),
         Property::always(POISON, |world, state: &State| {
             !world.is_worth_a_forecast(state) || world.fate(state).poison_parked
+        }),
+        Property::always(BLOCKED_STAYS, |world, state: &State| {
+            let Some(row) = state.row.filter(|row| row.status() != Status::Ready) else { return true };
+            !world.pages_at_work(state).iter().any(|page| {
+                let writes = |change: &Change| change.to.is_some() && change.expect == Some(row.rev);
+                !page.is_wake() && matches!(&page.next, Next::Asks(Call::Commit(change)) if writes(change))
+            })
         }),
         Property::always(NO_QUERY, |world, state: &State| {
             !world.pages_at_work(state).iter().any(|page| {
