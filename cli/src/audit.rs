@@ -11,7 +11,9 @@ use futures_util::FutureExt;
 use futures_util::future::ready;
 use serde::Serialize;
 use towpath::audit::{AuditOptions, AuditPorts, AuditReport, tick};
-use towpath::ports::{Answer, AuditState, CommitError, CursorHome, CursorKey, IndexRow, Ledger, Registered, Wakes};
+use towpath::ports::{
+    Answer, AuditState, CommitError, CursorHome, CursorKey, DueTimer, IndexRow, Ledger, Registered, Wakes,
+};
 use towpath::{ConsumerName, Rev, Timestamp, Wake};
 use towpath_aws::{AwsStore, LambdaHost, WakeQueues};
 
@@ -177,6 +179,10 @@ impl Ledger for DryLedger<'_> {
 
     fn due(&self, home: CursorHome, before: Timestamp, limit: usize) -> Answer<'_, Vec<CursorKey>> {
         self.0.due(home, before, limit)
+    }
+
+    fn timers(&self, before: Timestamp, limit: usize) -> Answer<'_, Vec<DueTimer>> {
+        self.0.timers(before, limit)
     }
 
     fn audit_state(&self) -> Answer<'_, AuditState> {

@@ -7,13 +7,15 @@ use serde::{Deserialize, Serialize};
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 use serde_json::Value;
 use towpath::ports::{
-    Answer, AuditState, CommitError, CursorHome, CursorKey, IndexRow, Ledger, Registered, Unavailable,
+    Answer, AuditState, CommitError, CursorHome, CursorKey, DueTimer, IndexRow, Ledger, Registered, Unavailable,
 };
-use towpath::{CorrelationId, EventId, Rev, Timestamp};
+use towpath::{AggregateKey, CorrelationId, EventId, Rev, SagaRow, Timestamp};
 
 use crate::AwsStore;
 use crate::commit::{Condition, item_at};
-use crate::rows::{AuditItem, BY_DUE, BY_TIME, DUE_SHARDS, DueItem, INDEX_SHARDS, IndexItem, audit_key, bucket};
+use crate::rows::{
+    AuditItem, BY_DUE, BY_TIME, DUE_SHARDS, DueItem, INDEX_SHARDS, IndexItem, SagaItem, audit_key, bucket,
+};
 use crate::store::{Item, decode, number, unavailable, unreadable};
 
 /// Rows of a page: as many as one invocation compares with cursors in a few seconds.
@@ -143,6 +145,50 @@ impl AwsStore {
         Ok(found.into_iter().map(|(_, key)| key).collect())
     }
 
+    /// Timers whose time lies before `before`, of all shards, the earliest first.
+    async fn query_timers(&self, before: Timestamp, limit: usize) -> Result<Vec<DueTimer>, Unavailable> {
+        let sagas = self.sagas_due(before, limit).await?;
+        let mut timers: Vec<DueTimer> = sagas.iter().flat_map(|(saga, row)| DueTimer::of(saga, row, before)).collect();
+        timers.sort_by_key(|timer| timer.due);
+        timers.truncate(limit);
+        Ok(timers)
+    }
+
+    /// Sagas that wait for something whose next timer comes before `before`; of each shard of the index at most `limit`,
+    /// those whose timer comes first.
+    pub async fn sagas_due(
+        &self,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(AggregateKey, SagaRow)>, Unavailable> {
+        let mut found = Vec::new();
+        for shard in 0..DUE_SHARDS {
+            let mut rows = self
+                .dynamodb
+                .query()
+                .table_name(&self.tables.entities)
+                .index_name(BY_DUE)
+                .key_condition_expression("#due_shard = :shard AND #due < :before")
+                .expression_attribute_names("#due_shard", "due_shard")
+                .expression_attribute_names("#due", "due")
+                .expression_attribute_values(":shard", AttributeValue::S(shard.to_string()))
+                .expression_attribute_values(":before", number(before.as_millis()))
+                .limit(i32::try_from(limit.clamp(1, DUE_ROWS)).unwrap_or(i32::MAX))
+                .into_paginator()
+                .items()
+                .send();
+            let mut of_shard = 0;
+            while of_shard < limit
+                && let Some(item) = rows.next().await
+            {
+                let row: SagaItem = decode(item.map_err(unavailable("Query of sagas"))?, "a saga's timers")?;
+                found.push(row.into_saga().map_err(unreadable)?);
+                of_shard += 1;
+            }
+        }
+        Ok(found)
+    }
+
     async fn read_audit_state(&self) -> Result<AuditState, Unavailable> {
         let Some(item) = self.get_progress(&audit_key()).await? else { return Ok(AuditState::default()) };
         let row: AuditItem = decode(item, "the auditor's row")?;
@@ -173,6 +219,10 @@ impl Ledger for AwsStore {
 
     fn due(&self, home: CursorHome, before: Timestamp, limit: usize) -> Answer<'_, Vec<CursorKey>> {
         Box::pin(self.query_due(home, before, limit))
+    }
+
+    fn timers(&self, before: Timestamp, limit: usize) -> Answer<'_, Vec<DueTimer>> {
+        Box::pin(self.query_timers(before, limit))
     }
 
     fn audit_state(&self) -> Answer<'_, AuditState> {

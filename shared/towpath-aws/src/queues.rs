@@ -7,6 +7,7 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
 use towpath::batch::Message;
+use towpath::limits::HINT_AHEAD;
 use towpath::ports::{Answer, DeadLetters, Unavailable, Wakes};
 use towpath::{ConsumerName, Ticket, Wake};
 
@@ -118,10 +119,12 @@ impl WakeQueues {
     }
 
     /// The group is the tenant: on a standard queue that is fairness, not order.
-    async fn send(&self, to: &ConsumerName, wake: &Wake) -> Result<(), Unavailable> {
+    async fn send(&self, to: &ConsumerName, wake: &Wake, wait: Duration) -> Result<(), Unavailable> {
+        let seconds = i32::try_from(wait.min(HINT_AHEAD).as_secs()).unwrap_or_default();
         self.sqs
             .send_message()
             .queue_url(&self.urls(to)?.wake)
+            .set_delay_seconds((seconds > 0).then_some(seconds))
             .message_body(wake.to_body())
             .message_group_id(wake.aggregate.tenant.as_str())
             .send()
@@ -163,7 +166,11 @@ impl WakeQueues {
 
 impl Wakes for WakeQueues {
     fn wake<'a>(&'a self, to: &'a ConsumerName, wake: &'a Wake) -> Answer<'a, ()> {
-        Box::pin(self.send(to, wake))
+        Box::pin(self.send(to, wake, Duration::ZERO))
+    }
+
+    fn wake_later<'a>(&'a self, to: &'a ConsumerName, wake: &'a Wake, wait: Duration) -> Answer<'a, ()> {
+        Box::pin(self.send(to, wake, wait))
     }
 
     fn backlog<'a>(&'a self, of: &'a ConsumerName) -> Answer<'a, u64> {

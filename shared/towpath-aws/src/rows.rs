@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use towpath::ports::{Head, IndexRow, JournalRow, KeptAnswer, Stored};
 use towpath::{
     AggregateKey, CausationId, ConsumerName, CorrelationId, Data, Envelope, Era, EventId, EventType, FORMAT, Kind,
-    Older, Place, Prior, Producer, Seq, TenantId, Timestamp, Traceparent, Visibility,
+    Older, Place, Prior, Producer, SagaRow, Seq, TenantId, Timestamp, Traceparent, Visibility,
 };
 
 pub(crate) use cursor::{BY_DUE, CursorItem, DUE_SHARDS, DueItem, Signature, SkipItem, cursor_key, skip_key, skips_of};
@@ -156,10 +156,33 @@ pub(crate) struct EntityItem {
     occurred_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     state: Option<String>,
+    /// A saga's stage and timers, as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    saga: Option<String>,
+    /// When the next timer comes, in milliseconds since 1970. Only sagas that wait have it and the shard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    due: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    due_shard: Option<String>,
+}
+
+/// A saga that waits, as the index of due rows shows it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct SagaItem {
+    aggregate: String,
+    saga: String,
+}
+
+impl SagaItem {
+    pub(crate) fn into_saga(self) -> Result<(AggregateKey, SagaRow), UnreadableRow> {
+        let row = serde_json::from_str(&self.saga).map_err(|_| UnreadableRow("its timers are not JSON".into()))?;
+        Ok((self.aggregate.parse().map_err(unreadable)?, row))
+    }
 }
 
 impl EntityItem {
     pub(crate) fn new(key: &AggregateKey, stored: &Stored) -> Self {
+        let due = stored.saga.as_ref().and_then(SagaRow::due);
         Self {
             aggregate: key.to_string(),
             format: FORMAT,
@@ -168,13 +191,18 @@ impl EntityItem {
             era: stored.head.era,
             occurred_at: stored.head.occurred_at,
             state: stored.state.clone(),
+            saga: stored.saga.as_ref().map(|saga| serde_json::to_string(saga).expect("its keys are strings")),
+            due: due.map(Timestamp::as_millis),
+            due_shard: due.map(|_| (hash(&key.to_string()) % DUE_SHARDS).to_string()),
         }
     }
 
     pub(crate) fn into_stored(self) -> Result<Stored, UnreadableRow> {
         check_format(self.format)?;
         let head = Head { seq: self.version, prior: self.prior, era: self.era, occurred_at: self.occurred_at };
-        Ok(Stored { head, state: self.state })
+        let saga = self.saga.as_deref().map(serde_json::from_str).transpose();
+        let saga = saga.map_err(|_| UnreadableRow("its timers are not JSON".into()))?;
+        Ok(Stored { head, state: self.state, saga })
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use towpath::audit::{AuditOptions, AuditPorts, tick};
 use towpath::batch::Message;
 use towpath::ports::{
-    Answer, AuditState, CommitError, CursorHome, CursorKey, IndexRow, JournalRow, Ledger, Publication, Publisher,
-    Registered,
+    Answer, AuditState, CommitError, CursorHome, CursorKey, DueTimer, IndexRow, JournalRow, Ledger, Publication,
+    Publisher, Registered,
 };
 use towpath::relay::relay;
 use towpath::{Consumer, Kind, Rev, Status, Timestamp};
@@ -89,6 +89,10 @@ impl Ledger for Index<'_> {
             });
             due.map(|(key, _)| key.clone()).take(limit).collect()
         })
+    }
+
+    fn timers(&self, before: Timestamp, limit: usize) -> Answer<'_, Vec<DueTimer>> {
+        self.world.read(move |tables| tables.timers(before, limit))
     }
 
     fn audit_state(&self) -> Answer<'_, AuditState> {

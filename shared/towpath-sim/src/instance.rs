@@ -12,8 +12,8 @@ use towpath::batch::{ConsumerPorts, Message};
 use towpath::command::CommandPorts;
 use towpath::commit::Commit;
 use towpath::ports::{
-    Answer, AuditState, CommitError, Consistency, CursorHome, CursorKey, DeadLetters, Head, Host, IndexRow, JournalRow,
-    KeptAnswer, Ledger, Position, Publication, Publisher, Registered, Store, Stored, Unavailable, Wakes,
+    Answer, AuditState, CommitError, Consistency, CursorHome, CursorKey, DeadLetters, DueTimer, Head, Host, IndexRow,
+    JournalRow, KeptAnswer, Ledger, Position, Publication, Publisher, Registered, Store, Stored, Unavailable, Wakes,
 };
 use towpath::{
     AggregateKey, ConsumerName, Era, IdempotencyKey, Kind, Producer, Rev, Seq, Skipped, TenantId, Ticket, Timestamp,
@@ -289,6 +289,11 @@ impl Ledger for Instance {
                 cloud.db.due(home, before, limit, age, now)
             },
         )
+    }
+
+    fn timers(&self, before: Timestamp, limit: usize) -> Answer<'_, Vec<DueTimer>> {
+        let say = move || format!("before {before}");
+        self.read("timers", say, move |cloud| cloud.db.tables.timers(before, limit))
     }
 
     fn audit_state(&self) -> Answer<'_, AuditState> {

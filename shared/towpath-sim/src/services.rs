@@ -9,8 +9,8 @@ use futures_util::FutureExt;
 use futures_util::future::ready;
 use towpath::commit::Commit;
 use towpath::ports::{
-    Answer, AuditState, CommitError, Consistency, CursorHome, CursorKey, Head, IndexRow, JournalRow, KeptAnswer,
-    Ledger, Position, Publication, Publisher, Registered, Store, Stored, Write,
+    Answer, AuditState, CommitError, Consistency, CursorHome, CursorKey, DueTimer, Head, IndexRow, JournalRow,
+    KeptAnswer, Ledger, Position, Publication, Publisher, Registered, Store, Stored, Write,
 };
 use towpath::{AggregateKey, EventType, IdempotencyKey, Kind, Rev, Seq, Skipped, TenantId, Timestamp};
 
@@ -307,6 +307,10 @@ impl Ledger for Services {
 
     fn due(&self, home: CursorHome, before: Timestamp, limit: usize) -> Answer<'_, Vec<CursorKey>> {
         self.read(|db, now| db.due(home, before, limit, STALE, now))
+    }
+
+    fn timers(&self, before: Timestamp, limit: usize) -> Answer<'_, Vec<DueTimer>> {
+        self.read(|db, _| db.tables.timers(before, limit))
     }
 
     fn audit_state(&self) -> Answer<'_, AuditState> {

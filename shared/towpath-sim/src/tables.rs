@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use towpath::batch::Message;
 use towpath::planted::is_on;
 use towpath::ports::{
-    AuditState, CommitError, CursorHome, CursorKey, Head, JournalRow, KeptAnswer, Position, Stored, Write,
+    AuditState, CommitError, CursorHome, CursorKey, DueTimer, Head, JournalRow, KeptAnswer, Position, Stored, Write,
 };
-use towpath::{AggregateKey, ConsumerName, EventId, Place, Seq, Skipped, TenantId, Ticket, Wake, limits};
+use towpath::{AggregateKey, ConsumerName, EventId, Place, Seq, Skipped, TenantId, Ticket, Timestamp, Wake, limits};
 
 /// What the four tables hold.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -59,6 +59,15 @@ impl Tables {
             CursorHome::Progress => &self.progress,
             CursorHome::Views => &self.summaries,
         }
+    }
+
+    /// Timers of sagas whose time has come, the earliest first.
+    pub(crate) fn timers(&self, before: Timestamp, limit: usize) -> Vec<DueTimer> {
+        let sagas = self.entities.iter().filter_map(|(key, stored)| Some((key, stored.saga.as_ref()?)));
+        let mut due: Vec<DueTimer> = sagas.flat_map(|(key, row)| DueTimer::of(key, row, before)).collect();
+        due.sort_by_key(|timer| timer.due);
+        due.truncate(limit);
+        due
     }
 
     /// The head of an aggregate, from its last row.

@@ -313,6 +313,7 @@ impl Cloud {
             Verb::Retry(_) => "retry",
             Verb::Skip(_) => "skip",
             Verb::Replay(_) => "replay",
+            Verb::Timer(_) => "timer",
         };
         let met = self.status_at(consumer, &wake.aggregate);
         self.seen.count(Sight::Met(met, input));

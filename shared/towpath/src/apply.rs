@@ -3,16 +3,21 @@
 //! Must not know: messages, wakes, when to try again.
 
 use std::rc::Rc;
+use std::time::Duration;
 
-use crate::batch::ConsumerPorts;
+use crate::batch::{ConsumerPorts, failure_of};
 use crate::commit::{Cause, Commit, heads_needed, plan};
 use crate::consumer::Run;
 use crate::group::{Group, Overlay};
+use crate::limits::HINT_AHEAD;
 use crate::panics::caught;
 use crate::planted::is_on;
-use crate::ports::{CommitError, CursorKey, Position, Write};
+use crate::ports::{CommitError, CursorKey, Position, Stored, Write};
 use crate::tx::TxError;
-use crate::{AggregateKey, CausationId, Consumer, ConsumerName, Context, Counts, Cursor, Envelope, EventType, Failure};
+use crate::{
+    AggregateKey, CausationId, Consumer, ConsumerName, Context, Counts, Cursor, Envelope, EventType, Failure, Seq,
+    Then, Wake,
+};
 
 /// A consumer at work: its handlers and its world.
 #[derive(Clone, Copy)]
@@ -116,7 +121,7 @@ impl<'a> Worker<'a> {
         itself || row.prior.iter().any(|(kind, seq)| seq <= cursor.seq && is_new(kind))
     }
 
-    fn cause(&self, envelope: &Envelope) -> Cause {
+    pub(crate) fn cause(&self, envelope: &Envelope) -> Cause {
         Cause {
             tenant: envelope.tenant_id.clone(),
             correlation_id: envelope.correlation_id.clone(),
@@ -193,10 +198,29 @@ impl Draft {
             let commit = self.group.take().map_err(|error| CommitError::Invalid(error.to_string()))?;
             for part in parts(commit)? {
                 worker.ports.store.commit(&part).await?;
+                hint(worker.ports, part.writes(), counts).await;
             }
         }
         counts.add(counted);
         Ok(())
+    }
+}
+
+/// Timers that were set for soon get their wake now; for later ones, and for those whose wake is lost, the auditor sends one.
+pub(crate) async fn hint(ports: ConsumerPorts<'_>, written: &[Write], counts: &mut Counts) {
+    let now = ports.host.now();
+    for write in written {
+        let Write::Entity { key, stored: Stored { saga: Some(saga), .. }, expect } = write else { continue };
+        for (name, timer) in saga.timers.iter().filter(|(_, timer)| timer.nonce > expect.unwrap_or(Seq::ZERO)) {
+            let wait = Duration::from_millis(timer.due.millis_since(now));
+            if wait > HINT_AHEAD {
+                continue;
+            }
+            let wake = Wake::timer(key.clone(), name.clone(), timer.nonce);
+            if let Err(error) = ports.wakes.wake_later(&saga.consumer, &wake, wait).await {
+                counts.failures.push(failure_of(Some(key.clone()), error.into(), Then::HandedOver));
+            }
+        }
     }
 }
 

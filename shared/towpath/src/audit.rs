@@ -111,6 +111,7 @@ pub async fn tick(ports: AuditPorts<'_>, options: AuditOptions) -> Result<AuditR
         audit.patience.push((consumer.clone(), patience));
     }
     audit.overdue().await?;
+    audit.timers().await?;
     let mut state = ports.ledger.audit_state().await?;
     let read = state.rev;
     audit.window(&mut state).await?;
@@ -151,6 +152,25 @@ impl Audit<'_> {
                     found.overdue += 1;
                     self.wake(key).await;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Timers whose time has come: those that were set for longer than a hint can wait, and those whose hint was lost.
+    async fn timers(&mut self) -> Result<(), Unavailable> {
+        if is_on("46 nobody looks at timers") {
+            return Ok(());
+        }
+        let now = self.ports.host.now();
+        let limit = usize::try_from(self.options.wakes).unwrap_or(usize::MAX);
+        for timer in self.ports.ledger.timers(now, limit).await? {
+            let found = self.report.consumers.entry(timer.consumer.clone()).or_default();
+            found.overdue += u64::from(timer.due < now.minus(OVERDUE));
+            let wake = Wake::timer(timer.saga, timer.firing.name, timer.firing.nonce);
+            match self.ports.wakes.wake(&timer.consumer, &wake).await {
+                Ok(()) => found.woken += 1,
+                Err(error) => self.report.troubles.push((timer.consumer, error)),
             }
         }
         Ok(())

@@ -7,6 +7,7 @@ use crate::envelope::FORMAT;
 use crate::limits;
 use crate::planted::is_on;
 use crate::ports::{Head, JournalRow, Stored, Write};
+use crate::saga::SagaRow;
 use crate::tx::{Action, Draft, Target, Tx, TxError};
 use crate::{
     AggregateKey, CausationId, CorrelationId, Envelope, Era, EventId, Prior, Producer, Seq, Storage, TenantId,
@@ -53,7 +54,10 @@ impl Commit {
 fn size_of(write: &Write) -> (String, usize) {
     const NAMES_AND_NUMBERS: usize = 512;
     let (item, bytes) = match write {
-        Write::Entity { key, stored, .. } => (key.to_string(), stored.state.as_ref().map_or(0, String::len)),
+        Write::Entity { key, stored, .. } => {
+            let saga = stored.saga.as_ref().map_or(0, SagaRow::bytes);
+            (key.to_string(), stored.state.as_ref().map_or(0, String::len) + saga)
+        }
         Write::CheckEntity { key, .. } => (key.to_string(), 0),
         Write::Append(row) => {
             (row.envelope.aggregate().to_string(), row.envelope.data.as_str().len() + row.envelope.older.bytes())
@@ -204,22 +208,22 @@ impl Plan<'_> {
     fn other(&mut self, action: Action) -> Result<(), TxError> {
         let tenant = self.cause.tenant.clone();
         match action {
-            Action::Create { target, state } => {
+            Action::Create { target, state, saga } => {
                 let key = self.touch_entity(&target)?;
                 if matches!(self.heads.get(&key), Some(Some(_))) {
                     return Err(TxError::CreateOfExisting(key.to_string()));
                 }
-                self.change(key, Some(state), None)
+                self.change(key, Some(state), saga, None)
             }
-            Action::Replace { target, state } => {
+            Action::Replace { target, state, saga } => {
                 let key = self.touch_entity(&target)?;
                 let expect = self.version_read(&key)?;
-                self.change(key, Some(state), Some(expect))
+                self.change(key, Some(state), saga, Some(expect))
             }
             Action::Delete { target } => {
                 let key = self.touch_entity(&target)?;
                 let expect = self.version_read(&key)?;
-                self.change(key, None, Some(expect))
+                self.change(key, None, None, Some(expect))
             }
             Action::Check { target } => {
                 let key = self.touch_entity(&target)?;
@@ -241,11 +245,17 @@ impl Plan<'_> {
         }
     }
 
-    fn change(&mut self, key: AggregateKey, state: Option<String>, expect: Option<Seq>) -> Result<(), TxError> {
+    fn change(
+        &mut self,
+        key: AggregateKey,
+        state: Option<String>,
+        saga: Option<SagaRow>,
+        expect: Option<Seq>,
+    ) -> Result<(), TxError> {
         let Some(head) = self.grown.get(&key).cloned() else {
             return Err(TxError::ChangeWithoutEvent(key.to_string()));
         };
-        self.writes.push(Write::Entity { key, stored: Stored { head, state }, expect });
+        self.writes.push(Write::Entity { key, stored: Stored { head, state, saga }, expect });
         Ok(())
     }
 

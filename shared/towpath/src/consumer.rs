@@ -7,9 +7,13 @@ use std::rc::Rc;
 
 use futures_util::future::LocalBoxFuture;
 
-use crate::ports::{CursorHome, Handled, JournalRow, Registered};
-use crate::versions::decode;
-use crate::{ConsumerName, Context, Envelope, Event, EventType, Failure, Received, Start, Summary, Tx, Visibility};
+use crate::ports::{CursorHome, Handled, JournalRow, Registered, Stored};
+use crate::saga::Timer;
+use crate::versions::{decode, decode_command};
+use crate::{
+    Aggregate, AggregateType, Command, ConsumerName, Context, Envelope, Event, EventType, Failure, Received, Start,
+    Storage, Summary, Timestamp, Tx, Visibility,
+};
 
 /// A named set of handlers with its own queue, cursors and dead-letter queue.
 pub struct Consumer {
@@ -20,6 +24,7 @@ pub struct Consumer {
     writes: Writes,
     handlers: BTreeMap<EventType, Handler>,
     before: Option<Box<Before>>,
+    sagas: BTreeMap<AggregateType, Box<Fires>>,
 }
 
 /// What a projection saves on.
@@ -36,11 +41,16 @@ pub(crate) struct Handler {
     pub(crate) start: Start,
     /// The generation in which the type was added.
     added: u32,
+    /// For a command: what answers it when an operator passes it over.
+    skipped: Option<Box<Skipped>>,
     pub(crate) run: Run,
 }
 
 type Effects = dyn for<'a> Fn(&'a Context<'a>, Rc<Envelope>) -> LocalBoxFuture<'a, Result<Tx, Failure>>;
 type Before = dyn Fn(&Envelope) -> Result<(), Failure>;
+type Skipped = dyn Fn(&Envelope) -> Result<Tx, Failure>;
+/// What a saga, as stored, does when the time of one of its timers has come.
+pub(crate) type Fires = dyn Fn(&Stored, &str, &Timer, Timestamp) -> Result<Tx, Failure>;
 type Fold = dyn Fn(Option<&str>, Rc<Envelope>) -> Result<String, Failure>;
 
 pub(crate) enum Run {
@@ -63,6 +73,7 @@ impl Consumer {
             writes: Writes::Grouped,
             handlers: BTreeMap::new(),
             before: None,
+            sagas: BTreeMap::new(),
         }
     }
 
@@ -116,16 +127,65 @@ impl Consumer {
         self.with::<E>(Run::Effects(run))
     }
 
-    fn with<E: Event>(mut self, run: Run) -> Self {
-        let event_type = EventType::parse(E::TYPE).unwrap_or_else(|rule| panic!("{}: {rule}", E::TYPE));
+    /// Carries out one type of command: `async fn authorise(cx: &Context<'_>, command: Received<Authorise>) -> …`. What it
+    /// records is the answer.
+    ///
+    /// # Panics
+    /// If the command is addressed to another consumer, its type is not `aggregate.verb` or is handled already, or its
+    /// answer to being skipped is an event of an aggregate whose state is stored.
+    #[must_use]
+    pub fn on_command<C: Command>(
+        self,
+        handler: impl AsyncFn(&Context<'_>, Received<C>) -> Result<Tx, Failure> + 'static,
+    ) -> Self {
+        assert!(C::TO == self.name.as_str(), "{} is addressed to {}, not to {}", C::TYPE, C::TO, self.name);
+        let answer = C::Skipped::TYPE;
+        assert!(
+            <<C::Skipped as Event>::Of as Aggregate>::STORAGE == Storage::Events,
+            "{answer} answers {} when it is skipped, so its aggregate must be event-sourced",
+            C::TYPE
+        );
+        let handler = Rc::new(handler);
+        let run: Box<Effects> = Box::new(move |cx, envelope| {
+            let handler = Rc::clone(&handler);
+            Box::pin(async move { handler(cx, Received::new(decode_command::<C>(&envelope)?, envelope)).await })
+        });
+        let skipped: Box<Skipped> = Box::new(|envelope| Ok(Tx::new().record(decode_command::<C>(envelope)?.skipped())));
+        self.handled(C::TYPE, C::VERSION, Some(skipped), Run::Effects(run))
+    }
+
+    fn with<E: Event>(self, run: Run) -> Self {
         assert!(
             E::VISIBILITY != Visibility::Private,
-            "{event_type} is private, so it is never published: no consumer can handle it"
+            "{} is private, so it is never published: no consumer can handle it",
+            E::TYPE
         );
-        let handler = Handler { version: E::VERSION, start: Start::Beginning, added: self.generation, run };
+        self.handled(E::TYPE, E::VERSION, None, run)
+    }
+
+    fn handled(mut self, name: &str, version: u32, skipped: Option<Box<Skipped>>, run: Run) -> Self {
+        let event_type = EventType::parse(name).unwrap_or_else(|rule| panic!("{name}: {rule}"));
+        let handler = Handler { version, start: Start::Beginning, added: self.generation, skipped, run };
         let earlier = self.handlers.insert(event_type, handler);
-        assert!(earlier.is_none(), "{} has two handlers in the consumer {}", E::TYPE, self.name);
+        assert!(earlier.is_none(), "{name} has two handlers in the consumer {}", self.name);
         self
+    }
+
+    /// What the timers of the saga `S` do.
+    pub(crate) fn fires<S: Aggregate>(&mut self, fires: Box<Fires>) {
+        let kind = AggregateType::parse(S::TYPE).unwrap_or_else(|rule| panic!("{}: {rule}", S::TYPE));
+        self.sagas.insert(kind, fires);
+    }
+
+    /// What the timers of this type of saga do, if it is one of this consumer.
+    pub(crate) fn timers_of(&self, kind: &AggregateType) -> Option<&Fires> {
+        self.sagas.get(kind).map(AsRef::as_ref)
+    }
+
+    /// The answer to a command that an operator passes over; `None`: it is no command.
+    pub(crate) fn answer_to_skipped(&self, envelope: &Envelope) -> Option<Result<Tx, Failure>> {
+        let skipped = self.handlers.get(&envelope.event_type)?.skipped.as_ref()?;
+        Some(skipped(envelope))
     }
 
     /// Its name.
@@ -187,9 +247,14 @@ impl Consumer {
         Registered { name: self.name.clone(), home: self.home, handles, generation: self.generation }
     }
 
-    /// The types that it handles, in alphabetical order.
+    /// The types of events that it handles, in alphabetical order.
     pub fn event_types(&self) -> impl Iterator<Item = &EventType> {
-        self.handlers.keys()
+        self.handlers.iter().filter(|(_, handler)| handler.skipped.is_none()).map(|(kind, _)| kind)
+    }
+
+    /// The types of commands that it carries out, in alphabetical order.
+    pub fn command_types(&self) -> impl Iterator<Item = &EventType> {
+        self.handlers.iter().filter(|(_, handler)| handler.skipped.is_some()).map(|(kind, _)| kind)
     }
 
     /// What a test wants to happen instead of the handler.

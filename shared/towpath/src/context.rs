@@ -7,7 +7,7 @@ use crate::commit::Reads;
 use crate::envelope::{EventId, place_of};
 use crate::group::Overlay;
 use crate::ports::{Host, Store, Stored, Unavailable};
-use crate::{AggregateId, AggregateKey, AggregateType, Entity, Failure, Seq, TenantId};
+use crate::{AggregateId, AggregateKey, AggregateType, Entity, Failure, Seq, TenantId, Timestamp};
 
 /// One handler's view of one tenant's data.
 pub struct Context<'a> {
@@ -38,11 +38,18 @@ impl<'a> Context<'a> {
     /// Reads an entity under guard: what the handler returns is committed only if the entity, or its absence, is
     /// still as it was read.
     pub async fn get<E: Entity>(&self, id: &AggregateId) -> Result<Option<E>, Failure> {
-        let key = self.key::<E>(id)?;
+        decode::<E>(self.stored_under_guard::<E>(id).await?.as_ref())
+    }
+
+    /// The same, as it is stored.
+    pub(crate) async fn stored_under_guard<E: Entity>(&self, id: &AggregateId) -> Result<Option<Stored>, Failure> {
+        self.key_under_guard(self.key::<E>(id)?).await
+    }
+
+    pub(crate) async fn key_under_guard(&self, key: AggregateKey) -> Result<Option<Stored>, Failure> {
         let stored = self.stored(&key).await?;
-        let entity = decode::<E>(stored.as_ref())?;
-        self.reads.borrow_mut().insert(key, stored.map(|stored| stored.head));
-        Ok(entity)
+        self.reads.borrow_mut().insert(key, stored.as_ref().map(|stored| stored.head.clone()));
+        Ok(stored)
     }
 
     /// Looks at an entity without guard, for what may be a moment old.
@@ -69,6 +76,11 @@ impl<'a> Context<'a> {
         self.tenant
     }
 
+    /// The time of this attempt; never for decisions that must come out the same again.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.host.now()
+    }
+
     pub(crate) fn into_reads(self) -> Reads {
         self.reads.into_inner()
     }
@@ -80,10 +92,12 @@ impl<'a> Context<'a> {
 }
 
 fn decode<E: Entity>(stored: Option<&Stored>) -> Result<Option<E>, Failure> {
-    let Some(state) = stored.and_then(|stored| stored.state.as_deref()) else { return Ok(None) };
-    let unreadable = |error: serde_json::Error| {
+    stored.and_then(|stored| stored.state.as_deref()).map(decode_state::<E>).transpose()
+}
+
+pub(crate) fn decode_state<E: Entity>(state: &str) -> Result<E, Failure> {
+    serde_json::from_str(state).map_err(|error| {
         let why = format!("the stored {} does not fit this version of the code: {}", E::TYPE, place_of(&error));
         Failure::retry("entity unreadable", why)
-    };
-    serde_json::from_str(state).map(Some).map_err(unreadable)
+    })
 }

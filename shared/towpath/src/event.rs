@@ -62,6 +62,31 @@ pub trait Event: Serialize + DeserializeOwned + 'static {
     }
 }
 
+/// A command: an imperative, addressed to one consumer, which answers by recording an event. A business "no" is such an
+/// answer too, never a `Reject`.
+pub trait Command: Serialize + DeserializeOwned + 'static {
+    /// The aggregate that sends it; the command is a row of its journal.
+    type From: Aggregate;
+    /// The answer when an operator passes the command over. Its aggregate is event-sourced: nobody decides anything then.
+    type Skipped: Event;
+    /// `payment.authorise`: an aggregate of the one who carries it out, and what to do.
+    const TYPE: &'static str;
+    /// Version of its schema, from 1.
+    const VERSION: u32;
+    /// The one consumer that carries it out.
+    const TO: &'static str;
+    /// Which aggregate of its type sends it.
+    fn sender_id(&self) -> AggregateId;
+    /// What the sender is told when an operator passes the command over: it was not carried out, and never will be.
+    fn skipped(&self) -> Self::Skipped;
+
+    /// As [`Event::upcast`].
+    fn upcast(from: u32, data: Value) -> Option<Value> {
+        drop((from, data));
+        None
+    }
+}
+
 /// A row of a read model, found by partition and sort key within its tenant.
 ///
 /// Both are made of the event, never of the time or an id of this attempt: an event that is handled again must name the
@@ -86,15 +111,15 @@ pub trait Summary: Serialize + DeserializeOwned + 'static {
     type Of: Aggregate;
 }
 
-/// An event as a handler receives it: the event's own fields by `.`, the envelope by [`Received::envelope`].
+/// An event or a command as a handler receives it: its own fields by `.`, the envelope by [`Received::envelope`].
 #[derive(Debug)]
 pub struct Received<E> {
     event: E,
     envelope: Rc<Envelope>,
 }
 
-impl<E: Event> Received<E> {
-    /// Pairs an event with the envelope that it came in.
+impl<E> Received<E> {
+    /// Pairs an event or a command with the envelope that it came in.
     pub fn new(event: E, envelope: Rc<Envelope>) -> Self {
         Self { event, envelope }
     }

@@ -7,6 +7,7 @@
 //! | for | read |
 //! |---|---|
 //! | writing an event, an entity, a handler | [`Event`], [`Entity`], [`Consumer`], [`Projection`], [`Tx`], [`OrReject`] |
+//! | a process over several aggregates | [`Saga`], [`Orchestrator`], [`Command`] |
 //! | the rule that decides | [`decide`] |
 //! | what a message carries | [`Envelope`] |
 //! | the machines | [`batch`], [`command`], [`relay`] |
@@ -34,6 +35,7 @@ pub mod ports;
 pub mod relay;
 mod replay;
 mod report;
+mod saga;
 #[cfg(feature = "schema")]
 mod schema;
 mod signal;
@@ -48,7 +50,7 @@ pub use consumer::{Consumer, Projection, Writes};
 pub use context::Context;
 pub use cursor::{Cursor, Decision, Foreign, Status, decide};
 pub use envelope::{Data, Envelope, EventId, FORMAT, InvalidEnvelope, Kind, Prior, Visibility};
-pub use event::{Aggregate, Entity, Event, Received, Storage, Summary, View};
+pub use event::{Aggregate, Command, Entity, Event, Received, Storage, Summary, View};
 pub use failure::{Failure, OrReject, Reason};
 pub use ids::{
     AggregateId, AggregateKey, AggregateType, CausationId, ConsumerName, CorrelationId, Era, EventType, IdempotencyKey,
@@ -56,8 +58,9 @@ pub use ids::{
 };
 pub use older::{AlsoWrites, InvalidAlsoWrites, Older};
 pub use report::{Counts, Failed, Then};
-pub use signal::{Instruction, Replay, Skipped, Ticket, Verb, Wake};
+pub use saga::{Next, Orchestrator, Saga, SagaRow, Stage, Timer};
+pub use signal::{Firing, Instruction, Replay, Skipped, Ticket, Verb, Wake};
 pub use start::Start;
 pub use time::{InvalidTimestamp, Timestamp};
-pub use tx::{Command, Place, Tx, TxError};
+pub use tx::{Place, Tx, TxError};
 pub use versions::read;

@@ -21,6 +21,8 @@ pub const BATCH_GET_KEYS: usize = 100;
 pub const PRIOR_TYPES: usize = 32;
 /// Consumers that one chain of causes may pass through; more is a loop.
 pub const HOPS: u8 = 32;
+/// How long SQS holds a message back before it comes the first time, at most.
+pub const HINT_AHEAD: std::time::Duration = std::time::Duration::from_secs(900);
 /// Characters of an SQS message group id.
 pub const GROUP_ID_CHARS: usize = 128;
 

@@ -7,7 +7,8 @@ use futures_util::future::LocalBoxFuture;
 
 use crate::commit::Commit;
 use crate::envelope::Prior;
-use crate::signal::{Skipped, Ticket, Wake};
+use crate::saga::SagaRow;
+use crate::signal::{Firing, Skipped, Ticket, Wake};
 use crate::{
     AggregateKey, ConsumerName, Cursor, Envelope, Era, EventId, EventType, IdempotencyKey, Kind, Rev, Seq, Start,
     TenantId, Timestamp, Visibility,
@@ -46,6 +47,8 @@ pub struct Stored {
     pub head: Head,
     /// JSON of the entity; `None` is a tombstone.
     pub state: Option<String>,
+    /// What waits for it, if it is a saga.
+    pub saga: Option<SagaRow>,
 }
 
 /// A row of the journal.
@@ -255,6 +258,12 @@ pub trait DeadLetters {
 pub trait Wakes {
     /// Sends a wake to a consumer. Sent twice is as good as once.
     fn wake<'a>(&'a self, to: &'a ConsumerName, wake: &'a Wake) -> Answer<'a, ()>;
+    /// Sends a wake that comes after `wait`, at most [`limits::HINT_AHEAD`](crate::limits::HINT_AHEAD).
+    /// It may come earlier: the row says when its time is.
+    fn wake_later<'a>(&'a self, to: &'a ConsumerName, wake: &'a Wake, wait: Duration) -> Answer<'a, ()> {
+        let _ = wait;
+        self.wake(to, wake)
+    }
     /// About how many first deliveries wait in a consumer's queue, those in flight included.
     fn backlog<'a>(&'a self, of: &'a ConsumerName) -> Answer<'a, u64>;
 }
@@ -310,6 +319,33 @@ pub struct IndexRow {
     pub event_type: EventType,
 }
 
+/// A timer of a saga, as the index of due rows shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueTimer {
+    /// Of which saga.
+    pub saga: AggregateKey,
+    /// Whose wake queue it comes back on.
+    pub consumer: ConsumerName,
+    /// Which timer.
+    pub firing: Firing,
+    /// When its time came.
+    pub due: Timestamp,
+}
+
+impl DueTimer {
+    /// The timers of a saga whose time lies before `before`.
+    pub fn of(saga: &AggregateKey, row: &SagaRow, before: Timestamp) -> Vec<Self> {
+        let due = row.timers.iter().filter(|(_, timer)| timer.due < before);
+        let due = due.map(|(name, timer)| Self {
+            saga: saga.clone(),
+            consumer: row.consumer.clone(),
+            firing: Firing { name: name.clone(), nonce: timer.nonce },
+            due: timer.due,
+        });
+        due.collect()
+    }
+}
+
 /// How far the auditor is; one row.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AuditState {
@@ -339,6 +375,8 @@ pub trait Ledger {
     fn sweep<'a>(&'a self, after: Option<&'a str>) -> Answer<'a, (Vec<IndexRow>, Option<String>)>;
     /// Cursors whose time to be looked at lies before `before`, at most `limit`.
     fn due(&self, home: CursorHome, before: Timestamp, limit: usize) -> Answer<'_, Vec<CursorKey>>;
+    /// Timers of sagas whose time lies before `before`, at most `limit`, the earliest first.
+    fn timers(&self, before: Timestamp, limit: usize) -> Answer<'_, Vec<DueTimer>>;
     /// How far the auditor is.
     fn audit_state(&self) -> Answer<'_, AuditState>;
     /// Keeps how far the auditor is; only if its rev is `expect`.

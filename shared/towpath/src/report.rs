@@ -24,6 +24,8 @@ pub struct Counts {
     pub parked: u64,
     /// Events that an operator passed over.
     pub skipped: u64,
+    /// Timers of sagas that fired.
+    pub fired: u64,
     /// Commits of a group that were refused and done again one by one.
     pub refused: u64,
     /// Events that this consumer's applying recorded.
@@ -75,6 +77,7 @@ impl Counts {
         self.handed_over += other.handed_over;
         self.parked += other.parked;
         self.skipped += other.skipped;
+        self.fired += other.fired;
         self.refused += other.refused;
         self.committed += other.committed;
         self.dead_lettered += other.dead_lettered;

@@ -28,6 +28,17 @@ pub enum Verb {
     Skip(Instruction),
     /// Apply events again that were applied before, beside the live cursor.
     Replay(Replay),
+    /// A timer's time has come, or nearly; the saga's row says whether it is still set.
+    Timer(Firing),
+}
+
+/// Names one setting of one timer of a saga.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Firing {
+    /// The timer.
+    pub name: String,
+    /// Which setting of it: a timer that was set again since is another one.
+    pub nonce: Seq,
 }
 
 /// Which events of an aggregate are applied again. A replay has a cursor of its own, so that twice is once, and a crash
@@ -67,6 +78,11 @@ impl Wake {
     /// A plain wake.
     pub fn advance(aggregate: AggregateKey) -> Self {
         Self { aggregate, verb: Verb::Advance }
+    }
+
+    /// The time of a saga's timer has come, or comes soon.
+    pub fn timer(aggregate: AggregateKey, name: String, nonce: Seq) -> Self {
+        Self { aggregate, verb: Verb::Timer(Firing { name, nonce }) }
     }
 
     /// As a message's body.

@@ -8,9 +8,10 @@ use serde_json::Value;
 
 use crate::envelope::Data;
 use crate::limits;
+use crate::saga::SagaRow;
 use crate::{
-    Aggregate, AggregateId, AggregateType, ConsumerName, Entity, Event, EventType, InvalidId, Kind, Older, Storage,
-    View, Visibility,
+    Aggregate, AggregateId, AggregateType, Command, ConsumerName, Entity, Event, EventType, InvalidId, Kind, Older,
+    Seq, Storage, View, Visibility,
 };
 
 /// Writes that happen together or not at all: `Tx::new().replace(stock).record(reserved)`.
@@ -18,20 +19,6 @@ use crate::{
 pub struct Tx {
     pub(crate) actions: Vec<Action>,
     pub(crate) problems: Vec<TxError>,
-}
-
-/// A command: an imperative, addressed to one consumer.
-pub trait Command: Serialize + 'static {
-    /// The aggregate that sends it; the command is a row of its journal.
-    type From: Aggregate;
-    /// `payment.authorise`.
-    const TYPE: &'static str;
-    /// Version of its schema, from 1.
-    const VERSION: u32;
-    /// The one consumer that carries it out.
-    const TO: &'static str;
-    /// Which aggregate of its type sends it.
-    fn sender_id(&self) -> AggregateId;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,8 +29,8 @@ pub(crate) struct Target {
 
 #[derive(Debug)]
 pub(crate) enum Action {
-    Create { target: Target, state: String },
-    Replace { target: Target, state: String },
+    Create { target: Target, state: String, saga: Option<SagaRow> },
+    Replace { target: Target, state: String, saga: Option<SagaRow> },
     Delete { target: Target },
     Check { target: Target },
     Append(Draft),
@@ -122,13 +109,13 @@ impl Tx {
     /// Stores a new entity. Committing fails if it exists or ever existed.
     #[must_use]
     pub fn create<E: Entity>(self, entity: E) -> Self {
-        self.entity::<E>(entity.id(), &entity, |target, state| Action::Create { target, state })
+        self.entity::<E>(entity.id(), &entity, |target, state| Action::Create { target, state, saga: None })
     }
 
     /// Stores the new state of an entity that the handler got from its context.
     #[must_use]
     pub fn replace<E: Entity>(self, entity: E) -> Self {
-        self.entity::<E>(entity.id(), &entity, |target, state| Action::Replace { target, state })
+        self.entity::<E>(entity.id(), &entity, |target, state| Action::Replace { target, state, saga: None })
     }
 
     /// Removes an entity's state; a tombstone keeps its version, and its id is never used again.
@@ -181,6 +168,40 @@ impl Tx {
         self
     }
 
+    /// Stores a saga's state, new if it has no version yet, with what waits for it.
+    pub(crate) fn saga<S: Aggregate>(self, id: AggregateId, version: Seq, state: String, saga: SagaRow) -> Self {
+        self.target::<S>(id, |target| match version {
+            Seq::ZERO => Action::Create { target, state, saga: Some(saga) },
+            _ => Action::Replace { target, state, saga: Some(saga) },
+        })
+    }
+
+    /// Records a row that only the aggregate itself sees.
+    pub(crate) fn note<A: Aggregate>(self, id: AggregateId, event_type: &str, data: &impl Serialize) -> Self {
+        let visibility = Visibility::Private;
+        self.append::<A>(id, &Row { kind: Kind::Event, to: None, event_type, version: 1, visibility }, data, Vec::new())
+    }
+
+    /// The same, and then what `later` does.
+    pub(crate) fn then(mut self, later: Self) -> Self {
+        self.actions.extend(later.actions);
+        self.problems.extend(later.problems);
+        self
+    }
+
+    /// The types of what it records and sends, in order.
+    pub(crate) fn row_types(&self) -> impl Iterator<Item = &EventType> {
+        self.actions.iter().filter_map(|action| match action {
+            Action::Append(draft) => Some(&draft.event_type),
+            _ => None,
+        })
+    }
+
+    /// Does it record or send anything?
+    pub(crate) fn has_rows(&self) -> bool {
+        self.row_types().next().is_some()
+    }
+
     fn entity<E: Entity>(mut self, id: AggregateId, entity: &E, action: fn(Target, String) -> Action) -> Self {
         match serde_json::to_string(entity) {
             Ok(state) => self.target::<E>(id, |target| action(target, state)),
@@ -212,7 +233,7 @@ impl Tx {
     fn append<A: Aggregate>(
         mut self,
         id: AggregateId,
-        row: &Row,
+        row: &Row<'_>,
         data: &impl Serialize,
         versions: Vec<(u32, Value)>,
     ) -> Self {
@@ -258,10 +279,10 @@ impl Tx {
     }
 }
 
-struct Row {
+struct Row<'a> {
     kind: Kind,
-    to: Option<&'static str>,
-    event_type: &'static str,
+    to: Option<&'a str>,
+    event_type: &'a str,
     version: u32,
     visibility: Visibility,
 }

@@ -1,8 +1,11 @@
 //! Reads an event as the code knows it, whichever version of it was written: brought up step by step from an older one, or
 //! taken from beside a newer one. Must not know: consumers, queues.
 
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
 use crate::envelope::place_of;
-use crate::{Envelope, Event, Failure};
+use crate::{Command, Envelope, Event, Failure};
 
 /// The event in an envelope. Data that does not fit its type is a retry, like an unknown version: the code that can read it
 /// may be on its way.
@@ -13,22 +16,37 @@ pub(crate) fn decode<E: Event>(envelope: &Envelope) -> Result<E, Failure> {
     }
 }
 
+/// The command in an envelope, as [`decode`].
+pub(crate) fn decode_command<C: Command>(envelope: &Envelope) -> Result<C, Failure> {
+    read_as(C::TYPE, C::VERSION, C::upcast, envelope.event_version, envelope.data.as_str())
+}
+
 /// Reads an event's data of any version up to the current one.
 ///
 /// # Errors
 /// A retry: `unknown event version`, if a step of [`Event::upcast`] is missing; `undecodable data`, if the data does not fit.
 pub fn read<E: Event>(version: u32, data: &str) -> Result<E, Failure> {
+    read_as(E::TYPE, E::VERSION, E::upcast, version, data)
+}
+
+fn read_as<T: DeserializeOwned>(
+    name: &str,
+    current: u32,
+    upcast: fn(u32, Value) -> Option<Value>,
+    version: u32,
+    data: &str,
+) -> Result<T, Failure> {
     let unfit = |error: serde_json::Error| {
-        let why = format!("the data of {} v{version} does not fit: {}", E::TYPE, place_of(&error));
+        let why = format!("the data of {name} v{version} does not fit: {}", place_of(&error));
         Failure::retry("undecodable data", why)
     };
-    if version >= E::VERSION {
+    if version >= current {
         return serde_json::from_str(data).map_err(unfit);
     }
     let mut data = serde_json::from_str(data).map_err(unfit)?;
-    for from in version..E::VERSION {
-        let why = || format!("{} v{from} has no upcast to v{}: write one, and deploy it", E::TYPE, from + 1);
-        data = E::upcast(from, data).ok_or_else(|| Failure::retry("unknown event version", why()))?;
+    for from in version..current {
+        let why = || format!("{name} v{from} has no upcast to v{}: write one, and deploy it", from + 1);
+        data = upcast(from, data).ok_or_else(|| Failure::retry("unknown event version", why()))?;
     }
     serde_json::from_value(data).map_err(unfit)
 }

@@ -49,6 +49,9 @@ pub async fn handle_wake(consumer: &Consumer, ports: ConsumerPorts<'_>, wake: &W
     if let Verb::Replay(replay) = &wake.verb {
         return replay_aggregate(consumer, ports, &wake.aggregate, replay, receives).await;
     }
+    if let Verb::Timer(firing) = &wake.verb {
+        return timer::fire(consumer, ports, &wake.aggregate, firing, receives).await;
+    }
     let mut advance = Advance {
         worker: Worker::new(consumer, ports),
         wake,
@@ -398,3 +401,4 @@ impl Advance<'_> {
 
 mod blocked;
 mod older;
+mod timer;

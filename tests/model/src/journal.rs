@@ -159,7 +159,7 @@ impl Entity for Ending {
 pub(crate) fn ending(mood: Mood) -> Stored {
     let state = serde_json::to_string(&Ending { mood }).expect("it has string keys only");
     let head = Head { seq: Seq(1), prior: Prior::default(), era: Era::FIRST, occurred_at: now() };
-    Stored { head, state: Some(state) }
+    Stored { head, state: Some(state), saga: None }
 }
 
 #[derive(Serialize, Deserialize)]

@@ -229,7 +229,7 @@ impl Case {
     fn stored(&mut self, seq: Seq) -> Result<Stored> {
         let head = Head { seq, prior: self.prior(seq.0)?, era: Era::FIRST, occurred_at: self.time() };
         let state = self.dice.chance(8_000).then(|| format!(r#"{{"n":{}}}"#, self.dice.between(0, 9)));
-        Ok(Stored { head, state })
+        Ok(Stored { head, state, saga: None })
     }
 
     fn position(&mut self, home: CursorHome, rev: Rev) -> Result<Position> {

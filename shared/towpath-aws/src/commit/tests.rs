@@ -56,7 +56,7 @@ fn row() -> JournalRow {
 
 fn entity(expect: Option<Seq>) -> Write {
     let head = Head { seq: Seq(8), prior: Prior::default(), era: Era::FIRST, occurred_at: Timestamp::default() };
-    Write::Entity { key: aggregate(), stored: Stored { head, state: Some("{}".into()) }, expect }
+    Write::Entity { key: aggregate(), stored: Stored { head, state: Some("{}".into()), saga: None }, expect }
 }
 
 fn cursor(home: CursorHome, expect: Option<Rev>) -> Write {

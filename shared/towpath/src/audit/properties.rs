@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::commit::Commit;
-use crate::ports::{Answer, Handled, Head, JournalRow, KeptAnswer, Stored};
+use crate::ports::{Answer, DueTimer, Handled, Head, JournalRow, KeptAnswer, Stored};
 use crate::{Cursor, Era, IdempotencyKey, Rev, Seq, Skipped, Start, TenantId};
 
 const BEGIN: u64 = 1_795_255_200_000;
@@ -70,6 +70,10 @@ impl Ledger for World {
     }
 
     fn due(&self, _: CursorHome, _: Timestamp, _: usize) -> Answer<'_, Vec<CursorKey>> {
+        ready(Ok(Vec::new())).boxed_local()
+    }
+
+    fn timers(&self, _: Timestamp, _: usize) -> Answer<'_, Vec<DueTimer>> {
         ready(Ok(Vec::new())).boxed_local()
     }
 

@@ -185,7 +185,7 @@ fn a_deleted_entity_keeps_its_version() {
     let tx = Tx::new().delete::<Stock>(id("tea")).record(reserved());
     let writes = planned(tx, &tea_at(4, 0)).unwrap();
     assert!(
-        matches!(&writes[1], Write::Entity { stored: Stored { head, state: None }, .. } if head.seq == Seq(5)),
+        matches!(&writes[1], Write::Entity { stored: Stored { head, state: None, .. }, .. } if head.seq == Seq(5)),
         "{writes:?}"
     );
 }

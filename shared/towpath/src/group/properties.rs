@@ -45,7 +45,7 @@ impl Model {
         let head = Head { seq, prior: Prior::default(), era: Era::FIRST, occurred_at: Timestamp::default() };
         let state = Some(format!("{number}{}", "x".repeat(step.bytes)));
         let first = match step.entity.1 {
-            true => Write::Entity { key: entity, stored: Stored { head, state: state.clone() }, expect },
+            true => Write::Entity { key: entity, stored: Stored { head, state: state.clone(), saga: None }, expect },
             false => Write::CheckEntity { key: entity, expect },
         };
         let place = Place { view: "v".into(), partition: "p".into(), sort: step.place.0.to_string() };

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::{Advance, Next, Outcome, View};
 use crate::apply::{Draft, invalid};
 use crate::batch::MARGIN;
+use crate::commit::{Reads, heads_needed, plan};
 use crate::planted::is_on;
 use crate::ports::{Unavailable, Write};
 use crate::trouble::{DEATHS, LADDER, PARK_AFTER, TICKET_RENEWAL, TICKET_RETRY, TicketState, Trouble, backoff};
@@ -203,6 +204,9 @@ impl Advance<'_> {
             draft.with(Write::Skip { key, skipped });
         }
         draft.with(self.worker.cursor_write(self.wake.aggregate.clone(), view.with(passed), Some(cursor)));
+        for write in self.answer_to_skipped(trouble.seq).await? {
+            draft.with(write);
+        }
         match draft.commit(self.worker, &mut self.counts).await {
             Ok(()) => self.counts.skipped += 1,
             Err(error) => {
@@ -211,6 +215,38 @@ impl Advance<'_> {
             }
         }
         Ok(())
+    }
+}
+
+impl Advance<'_> {
+    /// A command that is passed over is answered in the same commit: its sender waits for that. One that this code cannot
+    /// read is passed over without: a saga's timer is the way out then.
+    async fn answer_to_skipped(&mut self, seq: Seq) -> Result<Vec<Write>, Unavailable> {
+        let store = self.worker.ports.store;
+        let before = Seq(seq.0.saturating_sub(1));
+        let Some(row) = store.journal(&self.wake.aggregate, before, seq, 1).await?.pop() else { return Ok(Vec::new()) };
+        let tx = match self.worker.consumer.answer_to_skipped(&row.envelope) {
+            None => return Ok(Vec::new()),
+            Some(_) if is_on("a skipped command has no answer") => return Ok(Vec::new()),
+            Some(Ok(tx)) => tx,
+            Some(Err(failure)) => {
+                self.fail(Some(&Rc::new(row.envelope)), failure, Then::Again);
+                return Ok(Vec::new());
+            }
+        };
+        let mut heads = Reads::new();
+        for key in heads_needed(&tx, &self.wake.aggregate.tenant, &heads) {
+            let head = store.head(&key).await?;
+            heads.insert(key, head);
+        }
+        let random = || self.worker.ports.host.random();
+        match plan(tx, &heads, &self.worker.cause(&row.envelope), random) {
+            Ok(writes) => Ok(writes),
+            Err(error) => {
+                self.fail(Some(&Rc::new(row.envelope)), Failure::reject("no answer", error), Then::Again);
+                Ok(Vec::new())
+            }
+        }
     }
 }
 

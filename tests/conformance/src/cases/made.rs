@@ -61,7 +61,7 @@ pub(super) fn append(key: &AggregateKey, seq: u64) -> Result<Write> {
 
 pub(super) fn entity(key: &AggregateKey, version: u64, expect: Option<u64>) -> Write {
     let head = Head { seq: Seq(version), prior: Prior::default(), era: Era::FIRST, occurred_at: at(version) };
-    let stored = Stored { head, state: Some(format!(r#"{{"version":{version}}}"#)) };
+    let stored = Stored { head, state: Some(format!(r#"{{"version":{version}}}"#)), saga: None };
     Write::Entity { key: key.clone(), stored, expect: expect.map(Seq) }
 }
 

@@ -8,8 +8,8 @@ use futures_util::future::{LocalBoxFuture, ready};
 use towpath::batch;
 use towpath::commit::Commit;
 use towpath::ports::{
-    Answer as Port, AuditState, CommitError, Consistency, CursorHome, CursorKey, DeadLetters, Head, Host, IndexRow,
-    JournalRow, KeptAnswer, Ledger, Position, Registered, Store, Stored, Wakes,
+    Answer as Port, AuditState, CommitError, Consistency, CursorHome, CursorKey, DeadLetters, DueTimer, Head, Host,
+    IndexRow, JournalRow, KeptAnswer, Ledger, Position, Registered, Store, Stored, Wakes,
 };
 use towpath::{
     AggregateKey, ConsumerName, IdempotencyKey, Rev, Seq, Skipped, Status, TenantId, Ticket, Timestamp, Wake,
@@ -155,6 +155,10 @@ impl Ledger for Player<'_> {
         });
         let key = CursorKey { aggregate: key().clone(), consumer: consumer(Code::New).name().clone() };
         ready(Ok(if overdue { vec![key] } else { Vec::new() })).boxed_local()
+    }
+
+    fn timers(&self, _: Timestamp, _: usize) -> Port<'_, Vec<DueTimer>> {
+        ready(Ok(Vec::new())).boxed_local()
     }
 
     fn audit_state(&self) -> Port<'_, AuditState> {
