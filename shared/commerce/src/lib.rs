@@ -5,11 +5,21 @@
 //! |---|---|---|
 //! | [`order`] | `order` | `order.placed`, `order.cancelled` |
 //! | [`stock`] | `stock`, one per sku | `stock.received`, `stock.reserved`, `stock.rejected`, `stock.released` |
+//! | [`checkout`] | `checkout` | `checkout.submitted`, `checkout.decided` |
+//! | [`fulfilment`] | `fulfilment`, a saga | `fulfilment.completed`, `fulfilment.compensated` |
+//! | [`step`] | | the saga's commands, and the answers to them |
+//! | [`payment`] | `payment` | in [`step`] |
+//! | [`shipment`] | `shipment` | in [`step`] |
 //! | [`customer`] | none: a read model | |
 
+pub mod checkout;
 pub mod customer;
+pub mod fulfilment;
 pub mod order;
+pub mod payment;
 mod quantity;
+pub mod shipment;
+pub mod step;
 pub mod stock;
 
 pub use quantity::{Cents, InvalidAmount, Quantity};
@@ -18,5 +28,7 @@ pub use quantity::{Cents, InvalidAmount, Quantity};
 pub type Sku = towpath::AggregateId;
 /// An order's identity.
 pub type OrderId = towpath::AggregateId;
+/// A checkout's identity, and that of its fulfilment, payment and shipment.
+pub type CheckoutId = towpath::AggregateId;
 /// A customer's identity, given by the tenant.
 pub type CustomerId = towpath::AggregateId;

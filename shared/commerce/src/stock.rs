@@ -32,6 +32,11 @@ impl Stock {
         self.on_hand >= quantity.pieces()
     }
 
+    /// Are pieces set aside for this order or checkout?
+    pub fn is_reserved_for(&self, whose: &OrderId) -> bool {
+        self.reservations.contains_key(whose)
+    }
+
     /// Takes goods in.
     pub fn receive(mut self, quantity: Quantity) -> (Self, StockReceived) {
         self.on_hand = self.on_hand.saturating_add(quantity.pieces());
