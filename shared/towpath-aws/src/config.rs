@@ -46,6 +46,8 @@ pub struct ConsumerConfig {
     pub queue_url: String,
     /// Brings back the aggregates that must be looked at again.
     pub wake_queue_url: String,
+    /// Where the provider is that its handlers call, if they call one. It may be absent.
+    pub provider_url: Option<String>,
 }
 
 /// What the relay is told.
@@ -83,6 +85,7 @@ pub fn consumer(lookup: impl Fn(&str) -> Option<String>) -> Result<ConsumerConfi
         dead_letter_queue_url: env.text("TOWPATH_DEAD_LETTER_QUEUE_URL"),
         queue_url: env.text("TOWPATH_QUEUE_URL"),
         wake_queue_url: env.text("TOWPATH_WAKE_QUEUE_URL"),
+        provider_url: lookup("TOWPATH_PROVIDER_URL").filter(|url| !url.is_empty()),
     };
     env.finish(config)
 }

@@ -8,16 +8,20 @@ use std::time::Duration;
 use crate::batch::{ConsumerPorts, failure_of};
 use crate::commit::{Cause, Commit, heads_needed, plan};
 use crate::consumer::Run;
+use crate::effect::key_of;
 use crate::group::{Group, Overlay};
 use crate::limits::HINT_AHEAD;
 use crate::panics::caught;
 use crate::planted::is_on;
-use crate::ports::{CommitError, CursorKey, Position, Stored, Write};
+use crate::ports::{CommitError, CursorKey, Head, Position, Stored, Write};
 use crate::tx::TxError;
 use crate::{
     AggregateKey, CausationId, Consumer, ConsumerName, Context, Counts, Cursor, Envelope, EventType, Failure, Seq,
     Then, Wake,
 };
+
+/// How often the head of an aggregate is asked for again, when what has happened outside is to be written down.
+const HEADS: u32 = 4;
 
 /// A consumer at work: its handlers and its world.
 #[derive(Clone, Copy)]
@@ -32,6 +36,8 @@ pub(crate) struct Worker<'a> {
 pub(crate) struct Applied {
     writes: Vec<Write>,
     lag: u64,
+    /// May something have happened outside?
+    pub(crate) reached_out: bool,
     /// Where the consumer will be.
     pub(crate) position: Position,
 }
@@ -51,20 +57,23 @@ impl<'a> Worker<'a> {
         let now = self.ports.host.now();
         let handler = self.consumer.handler(envelope)?;
         caught(async { self.consumer.interrupted(envelope) }).await?;
+        let mut reached_out = false;
         let (mut writes, state) = match &handler.run {
             Run::Fold(fold) => {
                 let state = before.and_then(|position| position.state.as_deref());
                 (Vec::new(), Some(caught(async { fold(state, Rc::clone(envelope)) }).await?))
             }
             Run::Effects(run) => {
-                let cx = Context::new(self.ports.store, self.ports.host, &envelope.tenant_id).on(overlay);
-                let tx = caught(async { run(&cx, Rc::clone(envelope)).await }).await?;
+                let cx = self.context(overlay, envelope);
+                let ran = caught(async { run(&cx, Rc::clone(envelope)).await }).await;
+                reached_out = cx.has_reached_out();
+                let tx = ran.map_err(|failure| self.outcome_of(failure, reached_out))?;
                 let tx = tx.keep_older(|event_type, version| self.ports.host.also_writes(event_type, version));
                 let mut heads = cx.into_reads();
                 for key in heads_needed(&tx, &envelope.tenant_id, &heads) {
                     let head = match overlay.head(&key) {
                         Some(head) => Some(head.clone()),
-                        None => self.ports.store.head(&key).await?,
+                        None => self.head(&key, reached_out).await?,
                     };
                     heads.insert(key, head);
                 }
@@ -78,7 +87,41 @@ impl<'a> Worker<'a> {
         // Alone it must fit, or it can never be written.
         let commit = Commit::new(writes).map_err(author)?;
         let lag = now.millis_since(envelope.occurred_at);
-        Ok(Applied { writes: commit.into_writes(), lag, position })
+        Ok(Applied { writes: commit.into_writes(), lag, position, reached_out })
+    }
+
+    fn context(&self, overlay: &'a Overlay, envelope: &'a Envelope) -> Context<'a> {
+        let (name, host) = (self.consumer.name(), self.ports.host);
+        let cx = Context::new(self.ports.store, host, &envelope.tenant_id).on(overlay);
+        if self.consumer.effect_policy().is_none() {
+            return cx;
+        }
+        // The consumer's own name, whoever's cursors are moved: an effect has one key for ever.
+        cx.with_effect(key_of(name, envelope.event_id, || host.random()))
+    }
+
+    /// What a handler's failure means once it may have called a provider: nobody knows, unless it says that nothing happened.
+    fn outcome_of(&self, failure: Failure, reached_out: bool) -> Failure {
+        match failure {
+            Failure::Retry(reason) if reached_out && self.consumer.holds() => {
+                let failure = Failure::Retry(reason);
+                if failure.did_nothing_outside() { failure } else { Failure::unknown(failure.reason()) }
+            }
+            failure => failure,
+        }
+    }
+
+    /// The head of an aggregate. What has happened outside is to be written down, so then it is asked for more than once.
+    async fn head(&self, key: &AggregateKey, reached_out: bool) -> Result<Option<Head>, Failure> {
+        let mut tries = 0;
+        loop {
+            match self.ports.store.head(key).await {
+                Ok(head) => return Ok(head),
+                Err(error) if tries == HEADS || !reached_out => return Err(self.outcome_of(error.into(), reached_out)),
+                Err(_) => tries += 1,
+            }
+            self.pause(tries).await;
+        }
     }
 
     /// The write that moves a cursor, if it is still `from`.

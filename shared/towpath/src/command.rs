@@ -105,7 +105,9 @@ pub async fn execute(
         let (tx, reply) = match decide(&cx).await {
             Ok(Verdict::Accept(tx, reply)) => (tx, reply),
             Ok(Verdict::Refuse(reply)) => return Ok(kept(ports, request).await?.unwrap_or(reply)),
-            Err(Failure::Retry(reason)) => return Err(CommandError::TryAgain(reason.message)),
+            Err(Failure::Retry(reason) | Failure::Unknown(reason)) => {
+                return Err(CommandError::TryAgain(reason.message));
+            }
             Err(Failure::Reject(reason)) => return Err(CommandError::Broken(reason.message)),
         };
         let commit = prepare(ports, request, tx, cx, &reply).await?;

@@ -11,8 +11,8 @@ use crate::ports::{CursorHome, Handled, JournalRow, Registered, Stored};
 use crate::saga::Timer;
 use crate::versions::{decode, decode_command};
 use crate::{
-    Aggregate, AggregateType, Command, ConsumerName, Context, Envelope, Event, EventType, Failure, Received, Start,
-    Storage, Summary, Timestamp, Tx, Visibility,
+    Aggregate, AggregateType, Command, ConsumerName, Context, Envelope, Event, EventType, Failure, IfUnknown, Received,
+    Start, Storage, Summary, Timestamp, Tx, Visibility,
 };
 
 /// A named set of handlers with its own queue, cursors and dead-letter queue.
@@ -22,6 +22,7 @@ pub struct Consumer {
     generation: u32,
     replayable: bool,
     writes: Writes,
+    effects: Option<IfUnknown>,
     handlers: BTreeMap<EventType, Handler>,
     before: Option<Box<Before>>,
     sagas: BTreeMap<AggregateType, Box<Fires>>,
@@ -71,6 +72,7 @@ impl Consumer {
             generation: 1,
             replayable: false,
             writes: Writes::Grouped,
+            effects: None,
             handlers: BTreeMap::new(),
             before: None,
             sagas: BTreeMap::new(),
@@ -86,9 +88,31 @@ impl Consumer {
     }
 
     /// Declares that handling an event again writes the same rows again and nothing else, so that a replay is harmless.
+    ///
+    /// # Panics
+    /// If the consumer is declared with [`Consumer::effects`]: a replay would send every mail again.
     #[must_use]
     pub fn replayable(self) -> Self {
-        Self { replayable: true, ..self }
+        Self { replayable: true, ..self }.sound()
+    }
+
+    /// Declares that its handlers call a provider outside with [`Context::effect`], and what follows when nobody knows
+    /// whether an effect happened. Each event is then handled and committed by itself, and a replay is refused.
+    ///
+    /// # Panics
+    /// If the consumer is declared [`Consumer::replayable`].
+    #[must_use]
+    pub fn effects(self, if_unknown: IfUnknown) -> Self {
+        Self { effects: Some(if_unknown), ..self }.sound()
+    }
+
+    fn sound(self) -> Self {
+        assert!(
+            !(self.replayable && self.effects.is_some()),
+            "{}: a consumer with effects outside cannot be replayable, for a replay would have them again",
+            self.name
+        );
+        self
     }
 
     /// For tests: asked before each event is handled; its error or panic is as one of the handler.
@@ -234,6 +258,16 @@ impl Consumer {
     /// How its effects are grouped.
     pub fn writes(&self) -> Writes {
         self.writes
+    }
+
+    /// Does it call a provider outside, and what follows when nobody knows what came of it?
+    pub fn effect_policy(&self) -> Option<IfUnknown> {
+        self.effects
+    }
+
+    /// May each effect be tried only once without an operator?
+    pub(crate) fn holds(&self) -> bool {
+        self.effects == Some(IfUnknown::Hold)
     }
 
     /// As the registry keeps it.

@@ -1,9 +1,11 @@
 //! What a handler may ask while it decides: entities, guarded by `get` or only looked at by `peek`.
 //! Must not know: how to write. A handler writes only by returning a `Tx`.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
+use crate::batch::MARGIN;
 use crate::commit::Reads;
+use crate::effect::{Effect, EffectKey, LEAST};
 use crate::envelope::{EventId, place_of};
 use crate::group::Overlay;
 use crate::ports::{Host, Store, Stored, Unavailable};
@@ -16,11 +18,20 @@ pub struct Context<'a> {
     tenant: &'a TenantId,
     overlay: Option<&'a Overlay>,
     reads: RefCell<Reads>,
+    effect: Option<EffectKey>,
+    /// Was the effect asked for, so that something outside may happen?
+    reached_out: Cell<bool>,
 }
 
 impl<'a> Context<'a> {
     pub(crate) fn new(store: &'a dyn Store, host: &'a dyn Host, tenant: &'a TenantId) -> Self {
-        Self { store, host, tenant, overlay: None, reads: RefCell::default() }
+        let reads = RefCell::default();
+        Self { store, host, tenant, overlay: None, reads, effect: None, reached_out: Cell::new(false) }
+    }
+
+    /// A view from which one effect outside may be had.
+    pub(crate) fn with_effect(self, key: EffectKey) -> Self {
+        Self { effect: Some(key), ..self }
     }
 
     /// A view that sees what is about to be committed as if it were.
@@ -69,6 +80,31 @@ impl<'a> Context<'a> {
     pub fn new_id(&self) -> AggregateId {
         let id = EventId::new(self.host.now(), self.host.random()).to_string();
         AggregateId::parse(id).expect("a UUID is hex digits and hyphens, at most 36 of them")
+    }
+
+    /// What a call outside needs: the key, and how long it may take. Ask for it right before the call, and read all that you
+    /// need from the tables before: from here on a failure counts as one after which nobody knows whether the effect
+    /// happened, unless it is a [`ProviderError`](crate::ProviderError) that says that nothing did.
+    ///
+    /// # Errors
+    /// A rejection in a consumer that is not declared with [`Consumer::effects`](crate::Consumer::effects), and in a request
+    /// to an API, which has no event: record an event, and let such a consumer do it. A retry when the time is too short.
+    pub fn effect(&self) -> Result<Effect, Failure> {
+        let Some(key) = &self.effect else {
+            let why = "only a consumer that is declared with .effects(…) may call a provider: see docs/guides/external-effect.md";
+            return Err(Failure::reject("no effects declared", why));
+        };
+        let left = self.host.remaining().saturating_sub(MARGIN);
+        if left < LEAST {
+            return Err(Failure::retry("deadline", "too little of the invocation is left for a call outside"));
+        }
+        self.reached_out.set(true);
+        Ok(Effect::new(key.clone(), left))
+    }
+
+    /// Was there a call outside, perhaps?
+    pub(crate) fn has_reached_out(&self) -> bool {
+        self.reached_out.get()
     }
 
     /// Whose data this is.

@@ -13,7 +13,16 @@ pub enum Failure {
     Retry(Reason),
     /// It will never work, and the author said so with [`OrReject::or_reject`].
     Reject(Reason),
+    /// An effect outside may have happened or not. What follows is what the consumer has declared with
+    /// [`Consumer::effects`](crate::Consumer::effects); without that, it is tried again.
+    Unknown(Reason),
 }
+
+/// Class of an effect outside of which nobody knows whether it happened.
+pub const OUTCOME_UNKNOWN: &str = "outcome unknown";
+/// Classes of calls outside that did nothing.
+pub(crate) const NOT_REACHED: &str = "provider not reached";
+pub(crate) const REFUSED: &str = "refused by the provider";
 
 /// What went wrong, for people and for grouping. It must not hold personal data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +44,16 @@ impl Failure {
         Self::Reject(Reason { class: class.into(), message: message.to_string() })
     }
 
+    /// Something outside may have happened or not.
+    pub fn unknown(message: impl Display) -> Self {
+        Self::Unknown(Reason { class: OUTCOME_UNKNOWN.to_owned(), message: message.to_string() })
+    }
+
+    /// Does it say for sure that nothing has happened outside?
+    pub(crate) fn did_nothing_outside(&self) -> bool {
+        matches!(self, Self::Retry(reason) if [NOT_REACHED, REFUSED].contains(&reason.class.as_str()))
+    }
+
     /// Is it that the store could not be asked? Then nothing is known of the event itself.
     pub(crate) fn is_unavailable(&self) -> bool {
         matches!(self, Self::Retry(reason) if reason.class == std::any::type_name::<crate::ports::Unavailable>())
@@ -43,15 +62,25 @@ impl Failure {
     /// What went wrong.
     pub fn reason(&self) -> &Reason {
         match self {
-            Self::Retry(reason) | Self::Reject(reason) => reason,
+            Self::Retry(reason) | Self::Reject(reason) | Self::Unknown(reason) => reason,
         }
+    }
+}
+
+impl Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.message, self.class)
     }
 }
 
 impl Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verb = if matches!(self, Self::Retry(_)) { "retry" } else { "rejected" };
-        write!(f, "{verb}: {} ({})", self.reason().message, self.reason().class)
+        let verb = match self {
+            Self::Retry(_) => "retry",
+            Self::Reject(_) => "rejected",
+            Self::Unknown(_) => "unknown",
+        };
+        write!(f, "{verb}: {}", self.reason())
     }
 }
 

@@ -9,6 +9,7 @@
 //! | writing an event, an entity, a handler | [`Event`], [`Entity`], [`Consumer`], [`Projection`], [`Tx`], [`OrReject`] |
 //! | a process over several aggregates | [`Saga`], [`Orchestrator`], [`Command`] |
 //! | the rule that decides | [`decide`] |
+//! | a mail, a payment | [`Consumer::effects`], [`Context::effect`], [`ProviderError`] |
 //! | what a message carries | [`Envelope`] |
 //! | the machines | [`batch`], [`command`], [`relay`] |
 
@@ -21,6 +22,7 @@ mod consumer;
 mod context;
 mod cursor;
 mod delivery;
+mod effect;
 mod envelope;
 mod event;
 mod failure;
@@ -49,9 +51,10 @@ pub mod wake;
 pub use consumer::{Consumer, Projection, Writes};
 pub use context::Context;
 pub use cursor::{Cursor, Decision, Foreign, Status, decide};
+pub use effect::{Effect, EffectKey, IfUnknown, ProviderError};
 pub use envelope::{Data, Envelope, EventId, FORMAT, InvalidEnvelope, Kind, Prior, Visibility};
 pub use event::{Aggregate, Command, Entity, Event, Received, Storage, Summary, View};
-pub use failure::{Failure, OrReject, Reason};
+pub use failure::{Failure, OUTCOME_UNKNOWN, OrReject, Reason};
 pub use ids::{
     AggregateId, AggregateKey, AggregateType, CausationId, ConsumerName, CorrelationId, Era, EventType, IdempotencyKey,
     InvalidId, Producer, Rev, Seq, TenantId, Traceparent,

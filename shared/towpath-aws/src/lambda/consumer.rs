@@ -11,6 +11,7 @@ use towpath::ports::DeadLetters;
 use towpath::wake::{Outcome, handle_wake};
 use towpath::{AlsoWrites, Consumer, Counts, Era, Failed, Failure, Producer, Then, Wake};
 
+use crate::config::ConsumerConfig;
 use crate::lambda::{Exit, Problem, host, invocation_failed, plant, producer, run};
 use crate::queues::{QueueUrls, WakeQueues};
 use crate::registry::Registration;
@@ -18,8 +19,18 @@ use crate::{AwsStore, DeadLetterQueue, clients, config, telemetry};
 
 /// Runs a consumer: `fn main() -> Exit { run_consumer(inventory::consumer(), env!("CARGO_PKG_VERSION")) }`.
 pub fn run_consumer(consumer: Consumer, version: &str) -> Exit {
+    run_consumer_with(|_| Ok::<_, Problem>(consumer), version)
+}
+
+/// Runs a consumer that is made of what it is told, as one that calls a provider:
+/// `run_consumer_with(|told| Ok::<_, InvalidProvider>(consumer(HttpProvider::new(told.provider_url.as_deref())?)), …)`.
+pub fn run_consumer_with<E: Into<Problem>>(
+    consumer: impl FnOnce(&ConsumerConfig) -> Result<Consumer, E>,
+    version: &str,
+) -> Exit {
     run(async move {
         let config = config::consumer(config::process_environment)?;
+        let consumer = consumer(&config).map_err(Into::into)?;
         let common = &config.common;
         let metrics = telemetry::start(&common.stage, &common.log_level, &[("consumer", consumer.name().as_str())]);
         plant();

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 pub use auditor::run_auditor;
 pub(crate) use consumer::read_messages;
-pub use consumer::run_consumer;
+pub use consumer::{run_consumer, run_consumer_with};
 pub(crate) use http::read_request;
 use lambda_runtime::{Context, Diagnostic};
 pub use relay::run_relay;
