@@ -2,6 +2,8 @@
 //! what the projections keep.
 //! Must not know: tables, conditions, who else cares about an order.
 
+mod checkouts;
+
 use commerce::customer::TimelineEntry;
 use commerce::order::{Lines, Order, OrderStatus, OrderSummary};
 use commerce::stock::Stock;
@@ -21,6 +23,8 @@ pub async fn route(api: &Api<'_>, request: &HttpRequest) -> Result<Reply, HttpEr
         ("POST", ["orders"]) => place(api, request).await,
         ("POST", ["orders", order, "cancel"]) => cancel(api, request, id(order)?).await,
         ("GET", ["orders", order]) => look_up(api, request, id(order)?).await,
+        ("POST", ["checkouts"]) => checkouts::submit(api, request).await,
+        ("POST", ["checkouts", checkout, "decision"]) => checkouts::decide(api, request, id(checkout)?).await,
         ("POST", ["stock", sku, "receipts"]) => receive(api, request, id(sku)?).await,
         ("GET", ["customers", customer, "timeline"]) => timeline(api, request, id(customer)?).await,
         _ => Err(HttpError::new(404, "no_such_route", "this API has no such method and path")),

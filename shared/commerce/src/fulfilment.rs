@@ -22,7 +22,7 @@ use crate::{Cents, CheckoutId};
 /// From this total on a person decides.
 pub const APPROVAL_FROM_CENTS: u64 = 100_000;
 /// How long a person may take.
-pub const APPROVAL_TIME: Duration = Duration::from_secs(3 * 86_400);
+pub const APPROVAL_TIME: Duration = Duration::from_secs(3_600);
 /// How long a step may take before it is asked about, again and again.
 pub const STEP_TIME: Duration = Duration::from_secs(60);
 /// How long all steps may take before what is done is undone.

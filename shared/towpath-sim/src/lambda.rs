@@ -11,7 +11,7 @@ use towpath::batch::{BatchReport, Message, handle_batch};
 use towpath::ports::Unavailable;
 use towpath::relay::RelayReport;
 use towpath::wake::{Outcome, WakeReport, handle_wake};
-use towpath::{AggregateKey, Consumer, EventId, Failed, Seq, Wake};
+use towpath::{AggregateKey, Consumer, EventId, Failed, Kind, Seq, Wake};
 
 use crate::cloud::Cloud;
 use crate::dice::{Millis, millis};
@@ -53,7 +53,7 @@ pub(crate) enum Author {
 pub(crate) enum Role {
     Batch { consumer: usize, messages: Vec<Queued> },
     Wake { consumer: usize, message: Waiting<Wake> },
-    Relay { shard: usize, size: usize, held: Vec<(AggregateKey, Seq, EventId)> },
+    Relay { shard: usize, size: usize, held: Vec<(Kind, AggregateKey, Seq, EventId)> },
     Audit,
     Client(usize),
     Operator,

@@ -33,6 +33,7 @@ mod simulate;
 mod slot;
 mod sweep;
 mod tables;
+mod timers;
 mod trace;
 mod transport;
 mod upset;

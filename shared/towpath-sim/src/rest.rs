@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use towpath::ports::CursorKey;
-use towpath::{AggregateKey, ConsumerName, Seq, Status, Ticket};
+use towpath::ports::{CursorHome, CursorKey};
+use towpath::{AggregateKey, ConsumerName, Seq, Status, Ticket, Verb, Wake};
 
 use crate::cloud::Cloud;
 use crate::lambda::Role;
@@ -36,7 +36,7 @@ impl Cloud {
             if !of.fifo.messages().is_empty() {
                 return Some((format!("the queue of {name} has {} messages", of.fifo.messages().len()), None));
             }
-            if let Some(waiting) = of.wakes.messages().first() {
+            if let Some(waiting) = of.wakes.messages().iter().find(|wake| !self.is_of_a_stuck_saga(&wake.body)) {
                 let wake = crate::say::wake(&waiting.body);
                 let what = format!("the wake queue of {name} has a wake, received {} times: {wake}", waiting.receives);
                 return Some((what, Some(waiting.body.aggregate.clone())));
@@ -45,7 +45,21 @@ impl Cloud {
                 return Some(restless);
             }
         }
-        None
+        let sagas = self.db.tables.entities.iter().filter_map(|(key, stored)| Some((key, stored.saga.as_ref()?)));
+        let (key, waits) = sagas.filter(|(_, saga)| !saga.ended).find(|(key, _)| !self.is_stuck(key))?;
+        Some((format!("the saga {key} is not over: it {}", waits.stage), Some(key.clone())))
+    }
+
+    /// Is a command of this saga parked, and nobody sees to it? Then it waits, in sight.
+    fn is_stuck(&self, saga: &AggregateKey) -> bool {
+        let rows = [CursorHome::Progress, CursorHome::Views].into_iter().flat_map(|home| self.db.tables.home(home));
+        let mut parked = rows.filter(|(key, at)| key.aggregate == *saga && at.cursor.status == Status::Parked);
+        self.settings.crew == Crew::Absent && parked.next().is_some()
+    }
+
+    /// Its timers come back again and again.
+    fn is_of_a_stuck_saga(&self, wake: &Wake) -> bool {
+        matches!(wake.verb, Verb::Timer(_)) && self.is_stuck(&wake.aggregate)
     }
 
     fn restless_row(&self, consumer: usize) -> Option<Unrest> {
@@ -133,7 +147,8 @@ impl Cloud {
         if let Err(why) = at_rest(&self.db.tables, &applied) {
             // What the user asks for is what handlers came to, unless it says which promise it is about.
             let said = |promise| Some((promise, why.strip_prefix(promise)?.strip_prefix(": ")?.to_owned()));
-            let (promise, why) = ["P0", "P3", "P8", "P9"].into_iter().find_map(said).unwrap_or(("P2", why.clone()));
+            let (promise, why) =
+                ["P0", "P3", "P5", "P8", "P9"].into_iter().find_map(said).unwrap_or(("P2", why.clone()));
             self.broken(promise, None, why);
         }
     }

@@ -59,7 +59,8 @@ impl Cloud {
         self.shards[shard].busy = true;
         let lanes = self.settings.lanes;
         let held = rows.iter().filter(|row| row.visibility != Visibility::Private);
-        let held = held.map(|row| (row.envelope.aggregate(), row.envelope.seq, row.envelope.event_id)).collect();
+        let held =
+            held.map(|row| (row.kind, row.envelope.aggregate(), row.envelope.seq, row.envelope.event_id)).collect();
         self.start(Role::Relay { shard, size: rows.len(), held }, RELAY_TIMEOUT, move |instance| {
             async move { Done::Relay(relay(&instance, &instance, lanes, rows).await) }.boxed_local()
         });
@@ -103,15 +104,17 @@ impl Cloud {
         Ok(batch.iter().map(|message| self.publish_one(message)).collect())
     }
 
-    /// P3: a relay does not publish a row before an earlier one of its aggregate that it has, too.
+    /// P3: a relay does not publish a row before an earlier one of its aggregate that it has, too; events and commands go to
+    /// topics of their own, which have no order between them.
     fn check_order(&mut self, by: ProcessId, batch: &[Publication]) {
         let Some(Role::Relay { held, .. }) = self.role(by) else { return };
         for (at, message) in batch.iter().enumerate() {
             let (aggregate, seq) = &message.place;
             let comes_before =
                 |id: &EventId| self.published.contains(id) || batch[..at].iter().any(|before| before.event_id == *id);
-            let earlier = held.iter().filter(|(key, place, _)| key == aggregate && place < seq);
-            if let Some((_, missing, _)) = earlier.into_iter().find(|(_, _, id)| !comes_before(id)) {
+            let earlier =
+                held.iter().filter(|(kind, key, place, _)| *kind == message.topic && key == aggregate && place < seq);
+            if let Some((_, _, missing, _)) = earlier.into_iter().find(|(_, _, _, id)| !comes_before(id)) {
                 let (why, aggregate) = (format!("the relay put row {seq} before row {missing}"), aggregate.clone());
                 return self.broken("P3", Some(&aggregate), why);
             }

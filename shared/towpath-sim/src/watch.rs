@@ -69,6 +69,7 @@ impl Cloud {
     pub(crate) fn commit(&mut self, (by, author): (ProcessId, Author), writes: &[Write]) -> Result<(), CommitError> {
         let before: Vec<Option<Position>> = writes.iter().map(|write| self.cursor_before(write)).collect();
         let heads: Vec<Option<Seq>> = writes.iter().map(|write| self.head_before(write)).collect();
+        let sagas = self.sagas_before(writes);
         let lag = if self.strikes(Mishap::IndexLag) { self.dice.between(0, 20 * SECOND) } else { 10 };
         let now = self.now();
         self.db.commit(writes, now, lag)?;
@@ -94,7 +95,8 @@ impl Cloud {
             }
         }
         if let Author::Consumer(consumer) = author {
-            self.check_effects(consumer, writes, &passed);
+            let also = self.check_timers(&sagas, writes);
+            self.check_effects(consumer, writes, &passed, &also);
         }
         Ok(())
     }
@@ -210,11 +212,17 @@ impl Cloud {
         }
     }
 
-    /// P2: what a commit records was caused by an event that the same commit passes, and by none twice.
-    fn check_effects(&mut self, consumer: usize, writes: &[Write], passed: &BTreeSet<CausationId>) {
+    /// P2: what a commit records was caused by an event that the same commit passes, and by none twice; or by `also`.
+    fn check_effects(
+        &mut self,
+        consumer: usize,
+        writes: &[Write],
+        passed: &BTreeSet<CausationId>,
+        also: &BTreeSet<CausationId>,
+    ) {
         for write in writes {
             let Write::Append(JournalRow { envelope, .. }) = write else { continue };
-            if !passed.contains(&envelope.causation_id) {
+            if !passed.contains(&envelope.causation_id) && !also.contains(&envelope.causation_id) {
                 let why = format!("{} was recorded without its cause being passed", envelope.event_type);
                 self.broken("P2", Some(&envelope.aggregate()), why);
             }

@@ -15,7 +15,7 @@ use towpath::ports::{
 use towpath::wake::{Outcome, handle_wake};
 use towpath::{
     AggregateKey, Consumer, ConsumerName, Era, IdempotencyKey, Producer, Seq, Skipped, TenantId, Ticket, Timestamp,
-    Wake,
+    Verb, Wake,
 };
 
 use crate::Tables;
@@ -113,7 +113,7 @@ impl World {
             self.tables.borrow_mut().messages.retain(|message| failed.contains(&message.id));
         }
         for _ in 0..WAKES {
-            let Some(delivered) = self.next_wake() else { break };
+            let Some(delivered) = self.next_wake(|to, wake| to == consumer.name() && !is_timer(wake)) else { break };
             let (_, wake, receives) = &delivered;
             match handle_wake(consumer, ports, wake, *receives).await.outcome {
                 Outcome::Again(wait) => self.pass(wait),
@@ -125,7 +125,23 @@ impl World {
             }
         }
         let tables = self.tables.borrow();
-        tables.messages.is_empty() && tables.wakes.is_empty()
+        let waits = |(to, wake, _): &(ConsumerName, Wake, u32)| to == consumer.name() && !is_timer(wake);
+        tables.messages.is_empty() && !tables.wakes.iter().any(waits)
+    }
+
+    /// Lets so much time pass, and then brings each timer of a saga that is on its way back once. Those that are early stay.
+    pub async fn fire_timers(&self, consumer: &Consumer, after: Duration) {
+        self.pass(after);
+        let producer = "sim@1".parse().expect("it is name@version");
+        let ports = self.consumer_ports(&producer);
+        for _ in 0..self.tables().wakes.len() {
+            let Some(delivered) = self.next_wake(|to, wake| to == consumer.name() && is_timer(wake)) else { break };
+            if handle_wake(consumer, ports, &delivered.1, delivered.2).await.outcome == Outcome::Done {
+                let wakes = &mut self.tables.borrow_mut().wakes;
+                let at = wakes.iter().position(|waiting| *waiting == delivered);
+                at.map(|at| wakes.remove(at));
+            }
+        }
     }
 
     /// Puts every ticket back into the queue, as the console does.
@@ -140,13 +156,11 @@ impl World {
         tables.messages.extend(std::mem::take(&mut tables.tickets).into_iter().map(message));
     }
 
-    /// Delivers the wake that was not delivered for the longest time.
-    fn next_wake(&self) -> Option<(ConsumerName, Wake, u32)> {
+    /// Delivers the wake of these that was not delivered for the longest time.
+    fn next_wake(&self, of: impl Fn(&ConsumerName, &Wake) -> bool) -> Option<(ConsumerName, Wake, u32)> {
         let wakes = &mut self.tables.borrow_mut().wakes;
-        if wakes.is_empty() {
-            return None;
-        }
-        let (to, wake, receives) = wakes.remove(0);
+        let at = wakes.iter().position(|(to, wake, _)| of(to, wake))?;
+        let (to, wake, receives) = wakes.remove(at);
         wakes.push((to, wake, receives + 1));
         wakes.last().cloned()
     }
@@ -199,6 +213,11 @@ impl World {
     pub(crate) fn read<'a, T: 'a>(&'a self, look: impl Fn(&Tables) -> T + 'static) -> Answer<'a, T> {
         self.call(move |tables| Ok(look(tables)), |error| error)
     }
+}
+
+/// Timers of sagas come only when a test lets them.
+fn is_timer(wake: &Wake) -> bool {
+    matches!(wake.verb, Verb::Timer(_))
 }
 
 impl Store for World {

@@ -269,11 +269,14 @@ pub(crate) async fn hint(ports: ConsumerPorts<'_>, written: &[Write], counts: &m
 
 /// One commit, of course.
 fn parts(commit: Commit) -> Result<Vec<Commit>, CommitError> {
-    if !is_on("13 cursor apart from the effects") {
+    let apart: fn(&Write) -> bool = if is_on("13 cursor apart from the effects") {
+        |write| matches!(write, Write::Cursor { .. })
+    } else if is_on("47 a saga's state apart from its commands") {
+        |write| matches!(write, Write::Entity { .. })
+    } else {
         return Ok(vec![commit]);
-    }
-    let (cursors, effects): (Vec<Write>, Vec<Write>) =
-        commit.into_writes().into_iter().partition(|write| matches!(write, Write::Cursor { .. }));
+    };
+    let (cursors, effects): (Vec<Write>, Vec<Write>) = commit.into_writes().into_iter().partition(apart);
     let some = [effects, cursors].into_iter().filter(|writes| !writes.is_empty());
     some.map(|writes| Commit::new(writes).map_err(|error| CommitError::Invalid(error.to_string()))).collect()
 }

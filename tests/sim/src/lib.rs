@@ -9,12 +9,14 @@
 )]
 
 pub mod begin;
+pub mod checkouts;
 pub mod diary;
 pub mod plan;
 pub mod proof;
 pub mod rest;
 pub mod scenarios;
 pub mod shop;
+pub mod steps;
 pub mod tills;
 #[cfg(feature = "planted")]
 pub mod traps;

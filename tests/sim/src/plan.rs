@@ -12,7 +12,7 @@ use towpath_sim::{Clock, Command, Dice, Instance, Older, Plan, Subject};
 
 use crate::diary::{self, Behaviour, Poison, Temper};
 use crate::shop::Told;
-use crate::{rest, shop, tills};
+use crate::{checkouts, rest, shop, tills};
 
 const SKUS: [&str; 3] = ["tea", "cup", "pot"];
 const MINUTE: u64 = 60;
@@ -22,6 +22,9 @@ const CLOCKS: Duration = Duration::from_secs(6 * MINUTE);
 /// The shop of one seed.
 pub fn plan(dice: &mut Dice, clock: &Clock) -> Plan {
     let repaired = Rc::new(Cell::new(false));
+    if dice.chance(1_500) {
+        return sagas(dice, &repaired);
+    }
     let crowded = dice.chance(2_000);
     let (subjects, diaries) = subjects(dice, clock, &repaired, crowded);
     let names: Vec<String> = subjects.iter().map(|subject| subject.consumer.name().to_string()).collect();
@@ -35,6 +38,20 @@ pub fn plan(dice: &mut Dice, clock: &Clock) -> Plan {
         rest::check(tables, applied, &names, &diaries)
     });
     Plan { subjects, commands, at_rest, repaired }
+}
+
+/// The shop's checkouts, and the four consumers that fulfil them.
+fn sagas(dice: &mut Dice, repaired: &Rc<Cell<bool>>) -> Plan {
+    let (subjects, bank) = checkouts::subjects(repaired);
+    let names: Vec<String> = subjects.iter().map(|subject| subject.consumer.name().to_string()).collect();
+    let told = Rc::new(Told::default());
+    let commands = checkouts::commands(dice, &told);
+    let at_rest = Box::new(move |tables: &_, applied: &_| {
+        told.check()?;
+        checkouts::check(tables, &bank)?;
+        rest::check(tables, applied, &names, &[])
+    });
+    Plan { subjects, commands, at_rest, repaired: Rc::clone(repaired) }
 }
 
 /// Two to four consumers: some that are deployed, some that fail on purpose.
@@ -179,7 +196,7 @@ fn closing_time(dice: &mut Dice, told: &Rc<Told>) -> Vec<Command> {
     commands
 }
 
-fn command(at: Duration, name: String, ask: impl AsyncFn(Rc<Instance>) -> bool + 'static) -> Command {
+pub(crate) fn command(at: Duration, name: String, ask: impl AsyncFn(Rc<Instance>) -> bool + 'static) -> Command {
     let ask = Rc::new(ask);
     let ask = move |instance| {
         let ask = Rc::clone(&ask);

@@ -12,6 +12,7 @@ use towpath_sim::{Clock, Swept, Tables, World, crash_sweep, pair_sweep};
 
 use crate::begin::{DOUBLED, GAP, IN_ORDER, cancel, handled, place, receive, same, shop, waiting};
 use crate::diary::{self, Behaviour, Poison, Temper};
+use crate::steps::{self, Course};
 
 /// How much is broken at once.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +27,7 @@ pub enum Depth {
 pub type Scenario = fn(Depth) -> Swept;
 
 /// All of them.
-pub const ALL: [(&str, Scenario); 16] = [
+pub const ALL: [(&str, Scenario); 20] = [
     ("a handler with events, in order", |depth| deliver(depth, inventory::consumer, IN_ORDER, 0)),
     ("a handler with events, a gap", |depth| deliver(depth, inventory::consumer, GAP, 0)),
     ("a handler with events, doubled", |depth| deliver(depth, inventory::consumer, DOUBLED, 0)),
@@ -43,6 +44,10 @@ pub const ALL: [(&str, Scenario); 16] = [
     ("relayed", relayed),
     ("found by the auditor", audited),
     ("commands with keys", commanded),
+    ("a saga, all goes well", |depth| fulfilled(depth, Course::Well)),
+    ("a saga, undone from the last step on", |depth| fulfilled(depth, Course::CaptureDeclined)),
+    ("a saga, each step asked about", |depth| fulfilled(depth, Course::Asked)),
+    ("a saga, a command passed over", |depth| fulfilled(depth, Course::PassedOver)),
 ];
 
 /// Runs each scenario, on two threads; in the order of [`ALL`].
@@ -203,6 +208,15 @@ fn audited(depth: Depth) -> Swept {
         let consumer = order_summary::consumer();
         world.audit(&consumer).await && world.work(&consumer).await
     })
+}
+
+/// A checkout is fulfilled, or comes to nothing.
+fn fulfilled(depth: Depth, course: Course) -> Swept {
+    let (begin, scenario) = (steps::begin(), async |world: &World| steps::fulfil(world, course).await);
+    match depth {
+        Depth::Single => crash_sweep(&begin, scenario, steps::same_end),
+        Depth::Pairs(most) => pair_sweep(&begin, scenario, steps::same_end, most),
+    }
 }
 
 fn commanded(depth: Depth) -> Swept {
