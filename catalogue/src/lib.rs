@@ -1,6 +1,7 @@
 //! The shop's events: who answers for each, who records it, how long it is kept; all consumers; and the stories in which
 //! they are seen at work. Must not know: schemas, which are made of the types.
 
+mod checkout;
 mod shop;
 
 use commerce::order::{OrderCancelled, OrderPlaced};
@@ -16,12 +17,19 @@ const STOCKTAKING: &str = "for ever: stocktaking starts from the first";
 
 /// Every consumer of the repository.
 pub fn consumers() -> Vec<Consumer> {
-    vec![crm_timeline::consumer(), inventory::consumer(), order_summary::consumer()]
+    vec![
+        crm_timeline::consumer(),
+        fulfilment::consumer(),
+        inventory::consumer(),
+        order_summary::consumer(),
+        payments::consumer(checkout::Bank::default()),
+        shipping::consumer(),
+    ]
 }
 
 /// Every event of the repository.
 pub fn catalogue() -> Catalogue {
-    Catalogue::new("The shop", consumers)
+    let catalogue = Catalogue::new("The shop", consumers)
         .event(event!(OrderPlaced).owner("sales").kept(ACCOUNTS).by(&["orders-api"]))
         .event(event!(OrderCancelled).owner("sales").kept(ACCOUNTS).by(&["orders-api"]))
         .event(event!(StockReceived).owner("warehouse").kept(STOCKTAKING).by(&["orders-api"]))
@@ -50,5 +58,6 @@ pub fn catalogue() -> Catalogue {
         .story("cancelled-without-reason", async |stage| {
             let order = place(stage, json!([{ "sku": "tea", "quantity": 1, "unit_price_cents": 0 }])).await;
             cancel(stage, &order, json!({})).await;
-        })
+        });
+    checkout::add(catalogue)
 }

@@ -21,6 +21,18 @@ pub(crate) async fn cancel(stage: &Stage, order: &str, body: Value) {
     post(stage, &format!("/orders/{order}/cancel"), body).await;
 }
 
+/// Wants some tea at this price, and says the checkout's id.
+pub(crate) async fn check_out(stage: &Stage, pieces: u64, cents: u64) -> String {
+    let lines = json!([{ "sku": "tea", "quantity": pieces, "unit_price_cents": cents }]);
+    let said = post(stage, "/checkouts", json!({ "customer_id": "c-7", "lines": lines })).await;
+    said["checkout_id"].as_str().expect("a checkout has an id").to_owned()
+}
+
+/// Approves a checkout, or refuses it.
+pub(crate) async fn decide(stage: &Stage, checkout: &str, body: Value) {
+    post(stage, &format!("/checkouts/{checkout}/decision"), body).await;
+}
+
 async fn post(stage: &Stage, path: &str, body: Value) -> Value {
     let producer = "orders-api@0".parse().expect("it is name@version");
     let ports = stage.ports(&producer);

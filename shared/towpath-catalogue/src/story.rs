@@ -12,7 +12,7 @@ use serde_json::Value;
 use towpath::batch::{ConsumerPorts, Message, handle_batch};
 use towpath::command::CommandPorts;
 use towpath::ports::{Host, JournalRow};
-use towpath::{AggregateKey, Consumer, Data, Envelope, Era, Older, Producer, Seq, Timestamp};
+use towpath::{AggregateKey, Consumer, Data, Envelope, Era, Kind, Older, Producer, Seq, Timestamp, Visibility};
 use towpath_sim::World;
 
 use crate::entry::Story;
@@ -51,6 +51,8 @@ pub(crate) struct Happened {
     pub(crate) event_type: String,
     pub(crate) version: u32,
     pub(crate) data: Value,
+    /// Is it an event that consumers may handle, and neither a command nor private?
+    pub(crate) is_for_all: bool,
     /// The consumers that took it.
     pub(crate) taken: Vec<String>,
 }
@@ -136,7 +138,9 @@ impl Stage {
             earlier => format!("{producer}.{story}.{}", earlier + 1),
         };
         let data = serde_json::from_str(envelope.data.as_str()).unwrap_or_default(); // data is JSON: `Data` says so
-        Happened { sample, producer, event_type, version: envelope.event_version, data, taken: Vec::new() }
+        let is_for_all = row.kind == Kind::Event && row.visibility != Visibility::Private;
+        let version = envelope.event_version;
+        Happened { sample, producer, event_type, version, data, is_for_all, taken: Vec::new() }
     }
 
     async fn hand_out(&self, row: &JournalRow) {

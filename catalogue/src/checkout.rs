@@ -1,0 +1,113 @@
+//! Checkouts and their fulfilment in the catalogue: the events, and a story for each way in which it can end. Which one it is
+//! says the price: a provider of stories declines by the cent.
+//! Must not know: schemas.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use commerce::Cents;
+use commerce::checkout::{CheckoutDecided, CheckoutSubmitted};
+use commerce::fulfilment::{FulfilmentCompensated, FulfilmentCompleted};
+use commerce::step::{
+    CommandPassedOver, PaymentAuthorised, PaymentCaptured, PaymentDeclined, PaymentVoided, ReservationMade,
+    ReservationRefused, ReservationReleased, ShipmentCancelled, ShipmentCreated, ShipmentRefused,
+};
+use payments::provider::{Answer, Payment, PaymentProvider, Status};
+use serde_json::json;
+use towpath::{AggregateId, Effect, ProviderError};
+use towpath_catalogue::{Catalogue, event};
+
+use crate::ACCOUNTS;
+use crate::shop::{check_out, decide, receive};
+
+const MONTHS: &str = "13 months: a customer may ask what became of it";
+/// A total that no bank holds.
+const DECLINED: u64 = 13;
+/// A total that the bank holds and does not give.
+const EXPIRED: u64 = 17;
+
+/// The events and stories of checkouts.
+pub(crate) fn add(catalogue: Catalogue) -> Catalogue {
+    catalogue
+        .event(event!(CheckoutSubmitted).owner("sales").kept(ACCOUNTS).by(&["orders-api"]))
+        .event(event!(CheckoutDecided).owner("sales").kept(ACCOUNTS).by(&["orders-api"]))
+        .event(event!(FulfilmentCompleted).owner("sales").kept(ACCOUNTS).by(&["fulfilment"]))
+        .event(event!(FulfilmentCompensated).owner("sales").kept(MONTHS).by(&["fulfilment"]))
+        .event(event!(ReservationMade).owner("warehouse").kept(MONTHS).by(&["inventory"]))
+        .event(event!(ReservationRefused).owner("warehouse").kept(MONTHS).by(&["inventory"]))
+        .event(event!(ReservationReleased).owner("warehouse").kept(MONTHS).by(&["inventory"]))
+        .event(event!(PaymentAuthorised).owner("payments").kept(ACCOUNTS).by(&["payments"]))
+        .event(event!(PaymentDeclined).owner("payments").kept(ACCOUNTS).by(&["payments"]))
+        .event(event!(PaymentCaptured).owner("payments").kept(ACCOUNTS).by(&["payments"]))
+        .event(event!(PaymentVoided).owner("payments").kept(ACCOUNTS).by(&["payments"]))
+        .event(event!(ShipmentCreated).owner("warehouse").kept(MONTHS).by(&["shipping"]))
+        .event(event!(ShipmentRefused).owner("warehouse").kept(MONTHS).by(&["shipping"]))
+        .event(event!(ShipmentCancelled).owner("warehouse").kept(MONTHS).by(&["shipping"]))
+        // Nobody records it by himself: an operator's `towpath dlq skip` does.
+        .event(event!(CommandPassedOver).owner("operations").kept(MONTHS).by(&[]))
+        .story("fulfilled", async |stage| {
+            receive(stage, "tea", 10).await;
+            check_out(stage, 2, 450).await;
+        })
+        .story("out-of-stock", async |stage| {
+            receive(stage, "tea", 1).await;
+            check_out(stage, 2, 450).await;
+        })
+        .story("declined", async |stage| {
+            receive(stage, "tea", 10).await;
+            check_out(stage, 1, DECLINED).await;
+        })
+        .story("too-big-a-parcel", async |stage| {
+            receive(stage, "tea", 100).await;
+            check_out(stage, 60, 450).await;
+        })
+        .story("capture-declined", async |stage| {
+            receive(stage, "tea", 10).await;
+            check_out(stage, 1, EXPIRED).await;
+        })
+        .story("approved", async |stage| {
+            receive(stage, "tea", 10).await;
+            let checkout = check_out(stage, 1, 150_000).await;
+            decide(stage, &checkout, json!({ "decision": "approve" })).await;
+        })
+        .story("refused", async |stage| {
+            let checkout = check_out(stage, 1, 150_000).await;
+            decide(stage, &checkout, json!({ "decision": "refuse" })).await;
+        })
+}
+
+/// The provider in stories.
+#[derive(Debug, Default)]
+pub(crate) struct Bank(RefCell<BTreeMap<AggregateId, Cents>>);
+
+impl Bank {
+    fn done(&self, payment: &AggregateId, status: Status) -> Result<Answer, ProviderError> {
+        let amount_cents = self.0.borrow().get(payment).copied().unwrap_or_default();
+        Ok(Answer::Done(Payment { receipt: format!("receipt-{payment}"), status, amount_cents }))
+    }
+}
+
+impl PaymentProvider for Bank {
+    async fn authorise(&self, _: &Effect, payment: &AggregateId, amount: Cents) -> Result<Answer, ProviderError> {
+        if u64::from(amount) == DECLINED {
+            return Ok(Answer::No("card_declined".to_owned()));
+        }
+        self.0.borrow_mut().insert(payment.clone(), amount);
+        self.done(payment, Status::Authorised)
+    }
+
+    async fn capture(&self, _: &Effect, payment: &AggregateId) -> Result<Answer, ProviderError> {
+        if self.0.borrow().get(payment).is_some_and(|amount| u64::from(*amount) == EXPIRED) {
+            return Ok(Answer::No("authorisation_expired".to_owned()));
+        }
+        self.done(payment, Status::Captured)
+    }
+
+    async fn void(&self, _: &Effect, payment: &AggregateId) -> Result<Answer, ProviderError> {
+        self.done(payment, Status::Voided)
+    }
+
+    async fn find(&self, _: &Effect, _: &AggregateId) -> Result<Option<Payment>, ProviderError> {
+        Ok(None)
+    }
+}
