@@ -5,9 +5,11 @@
 //! |---|---|---|
 //! | [`order`] | `order` | `order.placed`, `order.cancelled` |
 //! | [`stock`] | `stock`, one per sku | `stock.received`, `stock.reserved`, `stock.rejected`, `stock.released` |
+//! | [`notification`] | `notification`, one per message | `notification.sent`, `notification.refused` |
 //! | [`customer`] | none: a read model | |
 
 pub mod customer;
+pub mod notification;
 pub mod order;
 mod quantity;
 pub mod stock;

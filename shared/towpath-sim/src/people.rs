@@ -144,7 +144,10 @@ async fn order(instance: &Instance, of: &crate::Subject, key: &CursorKey, skip: 
     let found = instance.positions(of.consumer.home(), keys, Consistency::Strong).await;
     let cursor = found.ok().and_then(|found| found.into_iter().next().flatten()).map(|position| position.cursor);
     let Some(cursor) = cursor.filter(|cursor| cursor.status != Status::Ready) else { return };
-    let wake = Wake { aggregate: key.aggregate.clone(), verb: verb(cursor.rev, skip) };
+    // What may have happened outside is asked for before anything is ordered.
+    let unknown = cursor.trouble.as_ref().filter(|trouble| trouble.is_unknown());
+    let asked = unknown.and_then(|trouble| Some((of.was_done.as_ref()?)(trouble.event_id)));
+    let wake = Wake { aggregate: key.aggregate.clone(), verb: verb(cursor.rev, asked.unwrap_or(skip)) };
     let _sent_or_left = instance.wake(&key.consumer, &wake).await;
     if let Some(wait) = instance.impatience() {
         instance.sleep(wait).await;

@@ -10,6 +10,7 @@
 
 pub mod begin;
 pub mod diary;
+pub mod mailer;
 pub mod plan;
 pub mod proof;
 pub mod rest;
