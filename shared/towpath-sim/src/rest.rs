@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use towpath::ports::CursorKey;
-use towpath::trouble::Trouble;
-use towpath::{AggregateKey, ConsumerName, OUTCOME_UNKNOWN, Seq, Status, Ticket};
+use towpath::{AggregateKey, ConsumerName, Seq, Status, Ticket};
 
 use crate::cloud::Cloud;
 use crate::lambda::Role;
@@ -53,13 +52,7 @@ impl Cloud {
         let of = &self.consumers[consumer].subject.consumer;
         for (key, position) in self.db.tables.home(of.home()).iter().filter(|(key, _)| key.consumer == *of.name()) {
             let status = position.cursor.status;
-            // The console cannot ask a provider.
-            let unknown = position.cursor.trouble.as_ref().is_some_and(Trouble::is_unknown);
-            let left = match self.settings.crew {
-                Crew::Absent => status == Status::Parked,
-                Crew::Console => status == Status::Parked && unknown,
-                Crew::CommandLine | Crew::Both => false,
-            };
+            let left = status == Status::Parked && self.settings.crew == Crew::Absent;
             if status != Status::Ready && !left {
                 let what = format!("{} is {status:?} at {}: {:?}", key.aggregate, of.name(), position.cursor.trouble);
                 return Some((what, Some(key.aggregate.clone())));
@@ -122,9 +115,7 @@ impl Cloud {
                 read.filter(|ticket| ticket.consumer == *name).collect()
             };
             let attended = self.settings.crew != Crew::Absent;
-            // One that says "try again" of what nobody has asked the provider about is put back, until somebody has.
-            let put_back = |ticket: &&Ticket| ticket.class == OUTCOME_UNKNOWN;
-            if let Some(ticket) = tickets.iter().find(|ticket| attended && !put_back(ticket)) {
+            if let Some(ticket) = tickets.first().filter(|_| attended) {
                 let why = format!("a redriven ticket of row {} came back, and nothing is parked there", ticket.seq);
                 self.broken("P7", Some(&ticket.aggregate), why);
             }

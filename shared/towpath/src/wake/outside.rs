@@ -22,11 +22,19 @@ impl Advance<'_> {
     /// Did a ticket come back that cannot have its way? Then another one takes its place.
     pub(super) fn is_ticket_put_back(&self, view: &View) -> bool {
         let (Verb::Retry(order), Some(cursor)) = (&self.wake.verb, view.cursor()) else { return false };
-        order.is_by_ticket() && cursor.rev == order.rev && view.trouble().is_some_and(Trouble::is_unknown)
+        let is_left = |trouble: &Trouble| trouble.is_unknown() && trouble.running.is_none();
+        order.is_by_ticket() && cursor.rev == order.rev && view.trouble().is_some_and(is_left)
     }
 
-    /// Has whoever orders this had the chance to ask the provider? A ticket says "try again" of whatever lies in a queue.
+    /// Can whoever orders this have asked the provider? Not while an attempt is under way. And a ticket says "try again" of
+    /// whatever lies in a queue.
     pub(super) fn may_order(&self, view: &View, order: &Instruction) -> bool {
+        let another_runs = self.worker.consumer.holds()
+            && view.trouble().is_some_and(|trouble| trouble.running.is_some())
+            && !view.cursor().is_some_and(|cursor| self.is_ours(cursor));
+        if another_runs {
+            return false;
+        }
         let is_unknown = view.trouble().is_some_and(Trouble::is_unknown);
         !(order.is_by_ticket() && is_unknown) || is_on("45 a ticket has an unknown effect again")
     }
