@@ -4,15 +4,17 @@
 mod checkout;
 mod shop;
 
+use commerce::notification::{NotificationRefused, NotificationSent};
 use commerce::order::{OrderCancelled, OrderPlaced};
 use commerce::stock::{StockReceived, StockRejected, StockReleased, StockReserved};
 use serde_json::json;
 use towpath::Consumer;
 use towpath_catalogue::{Catalogue, event};
 
-use shop::{cancel, place, receive};
+use shop::{cancel, order_for, place, receive};
 
 const ACCOUNTS: &str = "10 years: accounts must be";
+const CORRESPONDENCE: &str = "2 years: a customer may ask what was said";
 const STOCKTAKING: &str = "for ever: stocktaking starts from the first";
 
 /// Every consumer of the repository.
@@ -21,6 +23,7 @@ pub fn consumers() -> Vec<Consumer> {
         crm_timeline::consumer(),
         fulfilment::consumer(),
         inventory::consumer(),
+        notify_customer::consumer(shop::Postbox),
         order_summary::consumer(),
         payments::consumer(checkout::Bank::default()),
         shipping::consumer(),
@@ -36,6 +39,8 @@ pub fn catalogue() -> Catalogue {
         .event(event!(StockReserved).owner("warehouse").kept(STOCKTAKING).by(&["inventory"]))
         .event(event!(StockRejected).owner("warehouse").kept(STOCKTAKING).by(&["inventory"]))
         .event(event!(StockReleased).owner("warehouse").kept(STOCKTAKING).by(&["inventory"]))
+        .event(event!(NotificationSent).owner("customer care").kept(CORRESPONDENCE).by(&["notify-customer"]))
+        .event(event!(NotificationRefused).owner("customer care").kept(CORRESPONDENCE).by(&["notify-customer"]))
         .story("served", async |stage| {
             receive(stage, "tea", 10).await;
             receive(stage, "cup", 2).await;
@@ -54,6 +59,9 @@ pub fn catalogue() -> Catalogue {
             receive(stage, "tea", 10).await;
             let order = place(stage, json!([{ "sku": "tea", "quantity": 4, "unit_price_cents": 450 }])).await;
             cancel(stage, &order, json!({ "reason": "ordered twice" })).await;
+        })
+        .story("customer-unknown", async |stage| {
+            order_for(stage, "c-404", json!([{ "sku": "tea", "quantity": 1, "unit_price_cents": 450 }])).await;
         })
         .story("cancelled-without-reason", async |stage| {
             let order = place(stage, json!([{ "sku": "tea", "quantity": 1, "unit_price_cents": 0 }])).await;

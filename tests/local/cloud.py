@@ -8,6 +8,7 @@ import json
 import re
 import sys
 import threading
+import urllib.request
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +20,8 @@ from boto3.dynamodb.types import TypeDeserializer
 from botocore.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
-CONSUMERS: dict[str, str] = {"inventory": "Inventory", "order-summary": "OrderSummary", "crm-timeline": "CrmTimeline"}
+CONSUMERS: dict[str, str] = {"inventory": "Inventory", "order-summary": "OrderSummary", "crm-timeline": "CrmTimeline",
+                             "notify-customer": "NotifyCustomer"}
 
 
 class Trouble(Exception):
@@ -35,6 +37,7 @@ class Stack:
     region: str
     stack_name: str
     outputs: dict[str, str]
+    provider: str = ""
 
     @property
     def folder(self) -> Path:
@@ -94,7 +97,18 @@ def load(name: str) -> Stack:
     if not path.exists():
         raise Trouble(f"There is no {path.relative_to(ROOT)}. Bring a stack up first: make up NAME={name}")
     found = json.loads(path.read_text())
-    return Stack(name, found.get("endpoint") or None, found["region"], found["stack_name"], found["outputs"])
+    stack = Stack(name, found.get("endpoint") or None, found["region"], found["stack_name"], found["outputs"], found.get("provider", ""))
+    if not stack.provider:
+        CONSUMERS.pop("notify-customer", None)  # its events wait until the stack has a provider
+    return stack
+
+
+def ledger(stack: Stack) -> dict[str, Any] | None:
+    """What the provider of mails and payments was asked for and has done; nothing if the stack has none."""
+    if not stack.provider:
+        return None
+    with urllib.request.urlopen(f"{stack.provider}/ledger", timeout=10) as answer:
+        return dict(json.load(answer))
 
 
 def newest_cli() -> Path:

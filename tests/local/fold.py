@@ -11,10 +11,12 @@ from rows import Aggregate, Event
 
 PLACED, CANCELLED = "order.placed", "order.cancelled"
 RECEIVED, RESERVED, REJECTED, RELEASED = "stock.received", "stock.reserved", "stock.rejected", "stock.released"
+SENT, REFUSED = "notification.sent", "notification.refused"
 HANDLES: dict[str, frozenset[str]] = {
     consumer: frozenset({PLACED, CANCELLED}) for consumer in ("inventory", "order-summary", "crm-timeline")}
-STORAGE = {"inventory": "progress", "order-summary": "views", "crm-timeline": "progress"}
-EVENT_TYPES = {"order": {PLACED, CANCELLED}, "stock": {RECEIVED, RESERVED, REJECTED, RELEASED}}
+STORAGE = {"inventory": "progress", "order-summary": "views", "crm-timeline": "progress", "notify-customer": "progress"}
+EVENT_TYPES = {"order": {PLACED, CANCELLED}, "stock": {RECEIVED, RESERVED, REJECTED, RELEASED}, "notification": {SENT, REFUSED}}
+STATE_STORED = frozenset({"order", "stock"})
 
 
 @dataclass

@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SAM = ROOT / ".venv/tools/bin/sam"
 EMULATOR = ROOT / ".venv/emulator/bin/ministack"
 BUILD = ROOT / ".aws-sam/build"
+PROVIDER = ROOT / "tests/local/provider.py"
 HOST = "127.0.0.1"
 REGION = "us-east-1"
 START_SECONDS = 20.0
@@ -64,6 +65,10 @@ class Instance:
     @property
     def deploy_log(self) -> Path:
         return self.folder / "deploy.log"
+
+    @property
+    def provider_file(self) -> Path:
+        return self.folder / "provider.json"
 
     @property
     def scratch(self) -> Path:
@@ -117,7 +122,7 @@ def up(instance: Instance, options: argparse.Namespace) -> None:
     refuse_second(instance)
     endpoint = start(instance, options.port, options.through)
     try:
-        deploy(instance, endpoint, options)
+        deploy(instance, endpoint, options, provider(instance))
     except BaseException:
         stop(instance)
         raise
@@ -188,6 +193,17 @@ def spawn(instance: Instance, endpoint: str, through: str) -> subprocess.Popen[b
     known = {"pid": process.pid, "born": born(process.pid), "endpoint": endpoint}
     instance.process_file.write_text(json.dumps(known) + "\n")
     return process
+
+
+def provider(instance: Instance) -> str:
+    """Starts the provider of mails and payments in the emulator's process group, so that both end together. Its address."""
+    group = json.loads(instance.process_file.read_text())["pid"]
+    with instance.log_file.open("ab") as log:
+        process = subprocess.Popen([sys.executable, PROVIDER, "--say", instance.provider_file], stdin=subprocess.DEVNULL,
+                                   stdout=log, stderr=subprocess.STDOUT, process_group=group)
+    if not wait_until(lambda: instance.provider_file.exists() or process.poll() is not None, START_SECONDS) or process.poll() is not None:
+        raise Trouble(f"the provider did not start. Its own words are in {instance.log_file.relative_to(ROOT)}")
+    return str(json.loads(instance.provider_file.read_text())["url"])
 
 
 def stop(instance: Instance) -> bool:
@@ -285,12 +301,13 @@ def need_build(folder: Path) -> None:
         raise Trouble(f"{folder} holds no built template. Build first: make build")
 
 
-def deploy(instance: Instance, endpoint: str, options: argparse.Namespace) -> None:
+def deploy(instance: Instance, endpoint: str, options: argparse.Namespace, provider_url: str = "") -> None:
     """Deploys with the command that serves AWS too, and writes stack.json."""
     stage, stack_name = options.stage, f"{options.project}-{options.stage}"
     command = [str(SAM), "deploy", "--template-file", str(options.build_dir / "template.yaml"),
                "--config-file", str(ROOT / "samconfig.toml"), "--stack-name", stack_name, "--region", REGION,
-               "--no-progressbar", "--parameter-overrides", f"Stage={stage}", f"Architecture={architecture()}"]
+               "--no-progressbar", "--parameter-overrides", f"Stage={stage}", f"Architecture={architecture()}",
+               f"MailProviderUrl={provider_url}"]
     with instance.deploy_log.open("wb") as log:
         code = subprocess.run(command, cwd=ROOT, env=local_environment(endpoint), stdin=subprocess.DEVNULL,
                               stdout=log, stderr=subprocess.STDOUT, check=False).returncode
@@ -298,7 +315,7 @@ def deploy(instance: Instance, endpoint: str, options: argparse.Namespace) -> No
         tail = "\n".join(instance.deploy_log.read_text(errors="replace").splitlines()[-15:])
         raise Trouble(f"`sam deploy` failed. All of it is in {instance.deploy_log.relative_to(ROOT)}; its end:\n{tail}")
     mend_fifo_topics(endpoint)
-    known = {"endpoint": endpoint, "region": REGION, "stack_name": stack_name, "stage": stage,
+    known = {"endpoint": endpoint, "region": REGION, "stack_name": stack_name, "stage": stage, "provider": provider_url,
              "outputs": outputs(endpoint, stack_name)}
     instance.stack_file.write_text(json.dumps(known, indent=2) + "\n")
     print(f"{instance.name}: {stack_name} is up at {endpoint}, its API:\nAPI='{known['outputs']['ApiUrl']}'")

@@ -11,14 +11,16 @@ from rich.console import Console
 from rich.text import Text
 
 import check_journal
+import check_mails
 import check_views
 import rows
-from cloud import CONSUMERS, Stack, Trouble, fail_on_trouble, load, queue_depth, scan
+from cloud import CONSUMERS, Stack, Trouble, fail_on_trouble, ledger, load, queue_depth, scan
 from findings import Fault, Finding
 from paper import console, table
 from rows import World
 
 CHECKS = check_journal.CHECKS + check_views.CHECKS
+WITH_PROVIDER = CHECKS + check_mails.CHECKS
 SHOWN_FAULTS = 3
 TABLES = {"outbox": "OutboxTable", "entities": "EntitiesTable", "views": "ViewsTable", "progress": "ProgressTable"}
 
@@ -36,12 +38,13 @@ def load_world(stack: Stack) -> World:
         world.queues[f"{consumer} queue"] = queue_depth(sqs, stack.queue(consumer))
         world.queues[f"{consumer} dead letters"] = queue_depth(sqs, stack.dead_letters(consumer))
     world.queues["relay failures"] = queue_depth(sqs, stack.output("RelayFailuresQueueUrl"))
+    world.ledger = ledger(stack)
     return world
 
 
 def run_checks(world: World) -> list[Finding]:
     """All checks, in the order in which they are printed. A check that cannot run, or had nothing to look at, has failed."""
-    findings = [_run(check, world) for check in CHECKS]
+    findings = [_run(check, world) for check in (WITH_PROVIDER if world.ledger else CHECKS)]
     for finding in findings:
         if not finding.looked_at:
             finding.faults.append(Fault("all of it", "something to compare", "nothing: no such row or answer"))

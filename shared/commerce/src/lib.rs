@@ -10,11 +10,13 @@
 //! | [`step`] | | the saga's commands, and the answers to them |
 //! | [`payment`] | `payment` | in [`step`] |
 //! | [`shipment`] | `shipment` | in [`step`] |
+//! | [`notification`] | `notification`, one per message | `notification.sent`, `notification.refused` |
 //! | [`customer`] | none: a read model | |
 
 pub mod checkout;
 pub mod customer;
 pub mod fulfilment;
+pub mod notification;
 pub mod order;
 pub mod payment;
 mod quantity;

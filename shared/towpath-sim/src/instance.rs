@@ -22,7 +22,7 @@ use towpath::{
 
 use crate::cloud::{Call, Cloud, ProcessId};
 use crate::dice::{Clock, Millis, millis};
-use crate::lambda::Author;
+use crate::lambda::{Author, Role};
 use crate::mishap::{Mishap, Part};
 use crate::model::store::STALE;
 use crate::slot::Slot;
@@ -76,6 +76,19 @@ impl Instance {
         let cloud = &mut *self.cloud.borrow_mut();
         let again = !cloud.odds.is_calm() && cloud.dice.chance(2_500);
         again.then(|| Duration::from_millis(cloud.dice.between(10, 90_000)))
+    }
+
+    /// Does a wake of this row run?
+    pub(crate) fn is_at_work(&self, key: &CursorKey) -> bool {
+        let cloud = self.cloud.borrow();
+        let of = |role: &Role| match role {
+            Role::Wake { consumer, message } => {
+                *cloud.consumers[*consumer].subject.consumer.name() == key.consumer
+                    && message.body.aggregate == key.aggregate
+            }
+            _ => false,
+        };
+        cloud.roles().any(of)
     }
 
     pub(crate) fn audit_ports(&self) -> AuditPorts<'_> {

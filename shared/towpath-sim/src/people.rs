@@ -4,7 +4,8 @@
 use std::rc::Rc;
 
 use futures_util::FutureExt;
-use towpath::ports::{Consistency, CursorKey, Host, Store, Wakes};
+use towpath::ports::{Consistency, CursorKey, Host, Position, Store, Wakes};
+use towpath::trouble::Trouble;
 use towpath::{Instruction, Rev, Status, Verb, Wake};
 
 use crate::Instance;
@@ -67,7 +68,8 @@ impl Cloud {
         let console = match self.settings.crew {
             Crew::Absent => return,
             Crew::CommandLine => false,
-            Crew::Console => !emptied,
+            // Where the outcome is unknown a redrive changes nothing: somebody has to ask the provider and say so.
+            Crew::Console => !emptied && !(self.is_somewhere_unknown() && self.dice.chance(5_000)),
             Crew::Both => self.dice.chance(5_000),
         };
         for consumer in 0..self.consumers.len() {
@@ -78,6 +80,11 @@ impl Cloud {
                 self.use_command_line(consumer);
             }
         }
+    }
+
+    fn is_somewhere_unknown(&self) -> bool {
+        let is_unknown = |at: &Position| at.cursor.trouble.as_ref().is_some_and(Trouble::is_unknown);
+        self.db.tables.progress.values().any(|at| at.cursor.status == Status::Parked && is_unknown(at))
     }
 
     /// The console's redrive moves messages to the end of the queue, one after the other (23). Its default button knows no
@@ -144,7 +151,13 @@ async fn order(instance: &Instance, of: &crate::Subject, key: &CursorKey, skip: 
     let found = instance.positions(of.consumer.home(), keys, Consistency::Strong).await;
     let cursor = found.ok().and_then(|found| found.into_iter().next().flatten()).map(|position| position.cursor);
     let Some(cursor) = cursor.filter(|cursor| cursor.status != Status::Ready) else { return };
-    let wake = Wake { aggregate: key.aggregate.clone(), verb: verb(cursor.rev, skip) };
+    // What may have happened outside is asked for before anything is ordered.
+    let unknown = cursor.trouble.as_ref().filter(|trouble| trouble.is_unknown());
+    if unknown.is_some() && instance.is_at_work(key) {
+        return; // the provider's answer may be another one in a moment
+    }
+    let asked = unknown.and_then(|trouble| Some((of.was_done.as_ref()?)(trouble.event_id)));
+    let wake = Wake { aggregate: key.aggregate.clone(), verb: verb(cursor.rev, asked.unwrap_or(skip)) };
     let _sent_or_left = instance.wake(&key.consumer, &wake).await;
     if let Some(wait) = instance.impatience() {
         instance.sleep(wait).await;

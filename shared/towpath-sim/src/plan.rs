@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
-use towpath::{AggregateKey, Consumer, ConsumerName, Envelope, Seq};
+use towpath::{AggregateKey, Consumer, ConsumerName, Envelope, EventId, Seq};
 
 use crate::dice::{Dice, Millis};
 use crate::{Instance, Tables};
@@ -41,7 +41,13 @@ pub struct Subject {
     pub is_poison: Box<dyn Fn(&Envelope) -> bool>,
     /// Code that runs beside it, as while a deploy is under way.
     pub older: Option<Older>,
+    /// For a consumer that holds what it does not know: what the provider tells an operator who asks whether it has carried out
+    /// the effect of this event, when nothing of it is under way any more.
+    pub was_done: Option<Box<WasDone>>,
 }
+
+/// Has a provider carried out the effect of this event?
+pub type WasDone = dyn Fn(EventId) -> bool;
 
 /// The generation before.
 pub struct Older {

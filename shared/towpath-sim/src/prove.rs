@@ -132,7 +132,8 @@ impl Proof {
         let upset = Rc::new(Upset::draw(dice, &repaired));
         let meets = Rc::clone(&upset);
         let consumer = (self.consumer)().before(move |of| meets.meet(of));
-        let subject = Subject { consumer, is_poison: Box::new(move |of| upset.is_poison(of)), older: None };
+        let subject =
+            Subject { consumer, is_poison: Box::new(move |of| upset.is_poison(of)), older: None, was_done: None };
         let (consumer, written) = (Arc::clone(&self.consumer), Arc::clone(written));
         let at_rest = move |tables: &Tables, _: &_| {
             let types = tables.outbox.values().map(|row| row.envelope.event_type.clone());

@@ -36,7 +36,7 @@ const OTHERS: [(&str, &str); 4] =
 const OFFERED: [&str; 2] = ["offered first", "offered again"];
 const RELAYED: [&str; 4] = ["published", "refused and published", "stopped", "died"];
 const DECISIONS: [&str; 4] = ["run", "duplicate", "gap", "wait"];
-const EVENTS: [&str; 22] = [
+const EVENTS: [&str; 23] = [
     "older code ran",
     "older code stood aside",
     "older code met a new type",
@@ -48,6 +48,7 @@ const EVENTS: [&str; 22] = [
     "retrying",
     "parked",
     "parked again",
+    "an outcome unknown",
     "skipped",
     "kept whole",
     "ticket sent",

@@ -17,12 +17,13 @@ use towpath::audit::{AuditOptions, tick};
 use towpath::planted::is_on;
 
 use crate::cloud::{Broken, Cloud};
-use crate::dice::{Clock, Dice, Millis};
+use crate::dice::{Clock, Dice, Millis, millis};
 use crate::lambda::{Deployed, Done, Role};
 use crate::mishap::{Odds, Part};
 use crate::people::Client;
 use crate::plan::{AtRest, HOUR, MINUTE, Plan, SECOND, Settings};
 use crate::seen::{Seen, Sight};
+use crate::slot::Slot;
 use crate::trace::Line;
 
 /// The auditor's time.
@@ -36,6 +37,7 @@ pub const ON_PURPOSE: &str = "on purpose";
 thread_local! {
     static FATE: Cell<Option<Fate>> = const { Cell::new(None) };
     static OUTSIDE: Cell<bool> = const { Cell::new(false) };
+    static WAITS: RefCell<Vec<(Millis, Slot<()>)>> = const { RefCell::new(Vec::new()) };
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +61,13 @@ pub async fn die() {
 /// For a handler under test: it has called a service outside, as one that sends a mail does.
 pub fn call_outside() {
     OUTSIDE.set(true);
+}
+
+/// For a handler under test: a service outside takes so long to answer.
+pub async fn wait(time: Duration) {
+    let slot = Slot::new();
+    WAITS.with_borrow_mut(|waits| waits.push((millis(time), slot.clone())));
+    slot.await;
 }
 
 /// What a run came to.
@@ -212,6 +221,12 @@ fn step(cloud: &Rc<RefCell<Cloud>>) -> bool {
         let polled = catch_unwind(AssertUnwindSafe(|| future.poll_unpin(&mut Context::from_waker(Waker::noop()))));
         if OUTSIDE.take() {
             cloud.borrow_mut().called_outside(id);
+        }
+        for (time, slot) in WAITS.take() {
+            cloud.borrow_mut().after(time, move |cloud| {
+                slot.fill(());
+                cloud.rouse(id);
+            });
         }
         match (polled, FATE.take()) {
             (Ok(Poll::Ready(done)), _) => cloud.borrow_mut().finish(id, done),

@@ -6,7 +6,9 @@ use std::rc::Rc;
 
 use towpath::ports::{CommitError, CursorKey, JournalRow, Position, Write};
 use towpath::trouble::DEATHS;
-use towpath::{AggregateKey, CausationId, Envelope, Rev, Seq, Status, Ticket, Verb, Visibility, Wake, decide};
+use towpath::{
+    AggregateKey, CausationId, Envelope, IfUnknown, Rev, Seq, Status, Ticket, Verb, Visibility, Wake, decide,
+};
 
 use crate::cloud::{Cloud, ProcessId};
 use crate::lambda::Author;
@@ -206,7 +208,12 @@ impl Cloud {
         let row = self.db.tables.outbox.get(&(of.clone(), trouble.seq));
         let poison = row.is_some_and(|row| (self.consumers[consumer].subject.is_poison)(&row.envelope));
         let fatal = ended >= DEATHS && trouble.class == "process ended";
-        if !again && !poison && !fatal && !self.watch.has_skipped(consumer, of) {
+        let held = self.consumers[consumer].subject.consumer.effect_policy() == Some(IfUnknown::Hold);
+        let unknown = trouble.is_unknown() && held;
+        if unknown {
+            self.seen.count(Sight::Happened("an outcome unknown"));
+        }
+        if !again && !poison && !fatal && !unknown && !self.watch.has_skipped(consumer, of) {
             let why = format!("parked though nothing is wrong with the event: {trouble:?}");
             self.broken("P6", Some(of), why);
         }

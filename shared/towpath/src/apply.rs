@@ -5,10 +5,10 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::batch::{ConsumerPorts, failure_of};
+use crate::batch::{ConsumerPorts, MARGIN, failure_of};
 use crate::commit::{Cause, Commit, heads_needed, plan};
 use crate::consumer::Run;
-use crate::effect::key_of;
+use crate::effect::{LEAST, key_of};
 use crate::group::{Group, Overlay};
 use crate::limits::HINT_AHEAD;
 use crate::panics::caught;
@@ -20,8 +20,8 @@ use crate::{
     Then, Wake,
 };
 
-/// How often the head of an aggregate is asked for again, when what has happened outside is to be written down.
-const HEADS: u32 = 4;
+/// How often a call to the store is made again when what has happened outside is to be written down.
+const AGAIN: u32 = 4;
 
 /// A consumer at work: its handlers and its world.
 #[derive(Clone, Copy)]
@@ -90,6 +90,11 @@ impl<'a> Worker<'a> {
         Ok(Applied { writes: commit.into_writes(), lag, position, reached_out })
     }
 
+    /// Less time than this, and nothing is begun.
+    pub(crate) fn margin(&self) -> Duration {
+        if self.consumer.effect_policy().is_some() { MARGIN + LEAST } else { MARGIN }
+    }
+
     fn context(&self, overlay: &'a Overlay, envelope: &'a Envelope) -> Context<'a> {
         let (name, host) = (self.consumer.name(), self.ports.host);
         let cx = Context::new(self.ports.store, host, &envelope.tenant_id).on(overlay);
@@ -117,7 +122,7 @@ impl<'a> Worker<'a> {
         loop {
             match self.ports.store.head(key).await {
                 Ok(head) => return Ok(head),
-                Err(error) if tries == HEADS || !reached_out => return Err(self.outcome_of(error.into(), reached_out)),
+                Err(error) if tries == AGAIN || !reached_out => return Err(self.outcome_of(error.into(), reached_out)),
                 Err(_) => tries += 1,
             }
             self.pause(tries).await;
@@ -192,6 +197,8 @@ pub(crate) struct Draft {
     group: Group,
     counts: Counts,
     rows: Vec<Rc<Envelope>>,
+    /// May something have happened outside that only this draft knows of?
+    reached_out: bool,
 }
 
 impl Draft {
@@ -220,6 +227,7 @@ impl Draft {
     /// Adds an event; `missing`: it was read from the journal because its message had not come.
     pub(crate) fn add(&mut self, row: &Rc<Envelope>, applied: Applied, missing: bool) {
         self.rows.push(Rc::clone(row));
+        self.reached_out |= applied.reached_out;
         self.counts.applied += 1;
         self.counts.gaps += u64::from(missing);
         self.counts.lags.push(applied.lag);
@@ -233,14 +241,22 @@ impl Draft {
         self.group.add(vec![write]);
     }
 
-    /// Commits all of it or nothing, and counts it in `counts` if it happened.
+    /// Commits all of it or nothing, and counts it in `counts` if it happened. What says what has happened outside is written
+    /// more than once if nobody knows whether it was: the condition on the rev lets it happen once.
     pub(crate) async fn commit(&mut self, worker: Worker<'_>, counts: &mut Counts) -> Result<(), CommitError> {
         let counted = std::mem::take(&mut self.counts);
         self.rows.clear();
         if !self.group.is_empty() {
             let commit = self.group.take().map_err(|error| CommitError::Invalid(error.to_string()))?;
             for part in parts(commit)? {
-                worker.ports.store.commit(&part).await?;
+                let mut again = if std::mem::take(&mut self.reached_out) { AGAIN } else { 0 };
+                loop {
+                    match worker.ports.store.commit(&part).await {
+                        Err(CommitError::Unavailable(_)) if again > 0 => again -= 1,
+                        written => break written?,
+                    }
+                    worker.pause(AGAIN - again).await;
+                }
                 hint(worker.ports, part.writes(), counts).await;
             }
         }

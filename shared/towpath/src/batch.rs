@@ -201,7 +201,7 @@ impl Worker<'_> {
         if is_on("ticket acknowledged because parked") {
             return Ok(());
         }
-        let order = Instruction { rev: ticket.rev, who: "ticket".to_owned(), why: "redriven".to_owned() };
+        let order = Instruction::by_ticket(ticket.rev);
         let wake = Wake { aggregate: ticket.aggregate.clone(), verb: Verb::Retry(order) };
         self.ports.wakes.wake(self.consumer.name(), &wake).await
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::apply::{Draft, Worker, invalid};
-use crate::batch::{MARGIN, Message, failure_of};
+use crate::batch::{Message, failure_of};
 use crate::commit::Commit;
 use crate::consumer::Writes;
 use crate::cursor::{Decision, Foreign, Status, decide};
@@ -115,12 +115,18 @@ impl Worker<'_> {
     /// Does what can be done for one tenant. What stays unsettled in the works must be delivered again.
     pub(crate) async fn tenant(&self, mut works: Vec<Work>, messages: &[Message]) -> (Vec<Work>, Counts) {
         let mut counts = Counts::default();
+        let alone = self.consumer.effect_policy().is_some();
         let done = match self.consumer.writes() {
-            Writes::Grouped => self.together(&mut works, messages, &mut counts).await,
-            Writes::Single => {
+            Writes::Grouped if !alone => self.together(&mut works, messages, &mut counts).await,
+            _ => {
                 let each = works.iter_mut().map(async |work| {
-                    let mut counts = Counts::default();
-                    (self.together(std::slice::from_mut(work), messages, &mut counts).await, counts)
+                    let (mut counts, work) = (Counts::default(), std::slice::from_mut(work));
+                    // No effect outside is had again because another event's commit was refused.
+                    let done = match alone {
+                        true => self.one_by_one(work, messages, &mut counts).await,
+                        false => self.together(work, messages, &mut counts).await,
+                    };
+                    (done, counts)
                 });
                 let mut all = Ok(());
                 for (one, counted) in join_all(each).await {
@@ -236,7 +242,7 @@ impl Worker<'_> {
             if draft.events() >= limit {
                 return Ok(Step::Full);
             }
-            if self.ports.host.remaining() < MARGIN {
+            if self.ports.host.remaining() < self.margin() {
                 if is_on("32 the rest not reported at the deadline") {
                     work.decided = work.deliveries.len();
                     break;
@@ -263,6 +269,10 @@ impl Worker<'_> {
                 continue;
             }
             match decision {
+                // An attempt must be on the row before it begins: that is a wake's work.
+                Decision::Run | Decision::Gap { .. } if self.consumer.holds() => {
+                    return Ok(work.leave(&row, alone(), false));
+                }
                 Decision::Duplicate if passed => return Ok(work.leave(&row, older_code(), true)),
                 Decision::Duplicate => draft.counts().duplicates += 1,
                 _ if self.consumer.starts_after(&row) => draft.counts().duplicates += 1,
@@ -384,6 +394,9 @@ impl Worker<'_> {
         counts.refused += u64::from(left.mark && !marks_first && self.mark(work, &left).await.is_err());
         work.settled = work.deliveries.len();
         counts.handed_over += 1;
+        if self.consumer.holds() && left.failure == alone() {
+            return; // nothing has failed
+        }
         counts.failures.push(Failed {
             aggregate: Some(work.aggregate.clone()),
             envelope: Some(left.row),
@@ -409,6 +422,11 @@ impl Worker<'_> {
 /// A wake has to look whether older code has gone past something.
 fn older_code() -> Failure {
     Failure::retry(BACKLOG, "code of an older generation was here, which did not know all types of today")
+}
+
+/// An effect that is tried only once without an operator runs from a wake.
+fn alone() -> Failure {
+    Failure::retry(BACKLOG, "its effect is tried once, by a wake of its own")
 }
 
 /// What a known bug takes a decision for; the decision itself, of course.

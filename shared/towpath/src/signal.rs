@@ -74,6 +74,17 @@ pub struct Instruction {
     pub why: String,
 }
 
+impl Instruction {
+    /// A ticket came back to the queue: somebody wants its row tried again.
+    pub(crate) fn by_ticket(rev: Rev) -> Self {
+        Self { rev, who: "ticket".to_owned(), why: "redriven".to_owned() }
+    }
+
+    pub(crate) fn is_by_ticket(&self) -> bool {
+        *self == Self::by_ticket(self.rev)
+    }
+}
+
 impl Wake {
     /// A plain wake.
     pub fn advance(aggregate: AggregateKey) -> Self {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::failure::OUTCOME_UNKNOWN;
 use crate::{Envelope, EventId, EventType, Failure, Producer, Seq, Timestamp};
 
 /// Waits between the attempts of a wake; the last one repeats.
@@ -102,6 +103,11 @@ impl Trouble {
     /// Is the aggregate only behind, and nothing has failed?
     pub fn is_backlog(&self) -> bool {
         self.class == BACKLOG
+    }
+
+    /// May an effect outside have happened, and nobody knows?
+    pub fn is_unknown(&self) -> bool {
+        self.class == OUTCOME_UNKNOWN
     }
 
     /// The text of `failure`, cut to what is kept.

@@ -9,9 +9,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::apply::{Draft, Worker, invalid};
-use crate::batch::{ConsumerPorts, MARGIN, failure_of};
+use crate::batch::{ConsumerPorts, failure_of};
 use crate::commit::Commit;
 use crate::cursor::Status;
+use crate::effect::LEAST;
 use crate::journal::{Gone, Walk};
 use crate::planted::is_on;
 use crate::ports::{CommitError, Consistency, Position, Unavailable};
@@ -60,6 +61,7 @@ pub async fn handle_wake(consumer: &Consumer, ports: ConsumerPorts<'_>, wake: &W
         wary: receives > 1,
         passed: false,
         token: None,
+        spent: false,
         refusals: 0,
     };
     let outcome = match advance.run().await {
@@ -82,6 +84,8 @@ struct Advance<'a> {
     passed: bool,
     /// The attempt that this invocation has marked on the row.
     token: Option<u64>,
+    /// May that attempt have done something outside, of which nothing is written yet? Then it is never made again.
+    spent: bool,
     refusals: u32,
 }
 
@@ -137,7 +141,8 @@ impl View {
 impl Advance<'_> {
     async fn run(&mut self) -> Result<Outcome, Unavailable> {
         loop {
-            if self.worker.ports.host.remaining() < MARGIN {
+            let needed = if self.spent { LEAST } else { self.worker.margin() };
+            if self.worker.ports.host.remaining() < needed {
                 // An attempt that was begun and not run would count as one that ended the process.
                 self.take_back_somehow().await;
                 return self.go_on_later().await;
@@ -179,6 +184,7 @@ impl Advance<'_> {
         if let Verb::Retry(order) | Verb::Skip(order) = &self.wake.verb {
             let holds = view.cursor().is_some_and(|cursor| cursor.rev == order.rev || self.is_ours(cursor))
                 || is_on("40 an order for any rev");
+            let holds = holds && self.may_order(&view, order);
             view.order = (view.status() == Status::Parked && holds).then(|| order.clone());
         }
         Ok(view)
@@ -202,7 +208,7 @@ impl Advance<'_> {
             Status::Parked if view.order.is_some() => Ok(None),
             // Nobody orders anything: a parked row waits. The sweeper comes when its ticket is missing or about to expire.
             Status::Parked => {
-                if wait == 0 {
+                if wait == 0 || self.is_ticket_put_back(view) {
                     self.renew_ticket(view).await?;
                 }
                 Ok(Some(Outcome::Done))
@@ -278,10 +284,17 @@ impl Advance<'_> {
         }
         let suspect = view.trouble().is_some_and(|trouble| !trouble.is_backlog());
         let counted = view.cursor().is_some_and(|cursor| self.is_ours(cursor));
-        if (suspect || self.wary && !self.passed) && !counted && !is_on("62 counted after the run") {
+        if counted && self.spent {
+            return self
+                .park(&view, &first, &self.unknown(&first, "it could not be written down what came of it"))
+                .await;
+        }
+        let marks = self.worker.consumer.holds() && !is_on("62 an effect before its mark");
+        if (suspect || marks || self.wary && !self.passed) && !counted && !is_on("62 counted after the run") {
             return self.begin_attempt(&view, &first).await;
         }
-        let limit = if self.wary || suspect || self.refusals > 0 { 1 } else { SLICE };
+        let alone = self.worker.consumer.effect_policy().is_some();
+        let limit = if alone || self.wary || suspect || self.refusals > 0 { 1 } else { SLICE };
         let (mut view, mut rest) = (view, rows);
         loop {
             match self.slice(&view, rest, limit).await? {
@@ -291,7 +304,7 @@ impl Advance<'_> {
                 }
                 Slice::Not(next) => return Ok(next),
             }
-            if rest.is_empty() || self.worker.ports.host.remaining() < MARGIN {
+            if rest.is_empty() || marks || self.worker.ports.host.remaining() < self.worker.margin() {
                 return Ok(Next::Look);
             }
         }
@@ -303,7 +316,9 @@ impl Advance<'_> {
         let mut position = view.position.clone();
         let mut failed = None;
         for row in rows.iter().take(limit) {
-            match self.worker.apply(draft.overlay(), position.as_ref(), row).await {
+            let ran = self.worker.apply(draft.overlay(), position.as_ref(), row).await;
+            self.spent = self.worker.consumer.holds() && outside::may_have_happened(&ran);
+            match ran {
                 Ok(applied) if draft.has_room_for(&applied) => {
                     position = Some(applied.position.clone());
                     draft.add(row, applied, false);
@@ -349,7 +364,7 @@ impl Advance<'_> {
         let row = draft.last();
         match draft.commit(self.worker, &mut self.counts).await {
             Ok(()) => {
-                (self.refusals, self.passed) = (0, true);
+                (self.refusals, self.passed, self.spent) = (0, true, false);
                 Ok(None)
             }
             Err(CommitError::Invalid(why)) => match row {
@@ -401,4 +416,5 @@ impl Advance<'_> {
 
 mod blocked;
 mod older;
+mod outside;
 mod timer;

@@ -68,7 +68,7 @@ fn plan(death: Death, times: &Times, clock: &Clock) -> Plan {
         Command { at: Duration::from_millis(number), name: format!("place o-{number}"), ask: Rc::new(ask) }
     };
     Plan {
-        subjects: vec![Subject { consumer, is_poison: Box::new(is_deadly), older: None }],
+        subjects: vec![Subject { consumer, is_poison: Box::new(is_deadly), older: None, was_done: None }],
         commands: (0..=NEIGHBOURS).map(place).collect(),
         at_rest: Box::new(|_, _| Ok(())),
         repaired,

@@ -145,12 +145,13 @@ impl PaymentProvider for Teller {
 /// The four consumers that fulfil checkouts, and the bank.
 pub fn subjects(repaired: &Rc<Cell<bool>>) -> (Vec<Subject>, Rc<Bank>) {
     let bank = Rc::new(Bank { repaired: Rc::clone(repaired), ..Bank::default() });
-    let sound = |consumer| Subject { consumer, is_poison: Box::new(|_| false), older: None };
+    let sound = |consumer| Subject { consumer, is_poison: Box::new(|_| false), older: None, was_done: None };
     let poison = Rc::clone(&bank);
     let pays = Subject {
         consumer: payments::consumer(Teller(Rc::clone(&bank))),
         is_poison: Box::new(move |row| poison.is_poison(row)),
         older: None,
+        was_done: None,
     };
     (vec![sound(fulfilment::consumer()), sound(inventory::consumer()), pays, sound(shipping::consumer())], bank)
 }

@@ -120,7 +120,7 @@ impl Behaviour {
     }
 
     /// Goes wrong, if it is this event's turn.
-    async fn meet(&self, of: &Envelope) -> Result<(), Failure> {
+    pub async fn meet(&self, of: &Envelope) -> Result<(), Failure> {
         self.meet_at_once(of)?;
         match self.temper {
             Temper::Poison(Poison::Hang) if self.strikes(of) => hang().await,
@@ -200,6 +200,11 @@ fn noting<E: Event>(consumer: Consumer, behaviour: &Rc<Behaviour>) -> Consumer {
 async fn note(cx: &Context<'_>, behaviour: &Behaviour, of: &Envelope) -> Result<Tx, Failure> {
     behaviour.meet(of).await?;
     call_outside();
+    write_down(cx, behaviour, of).await
+}
+
+/// One more line on the page of the event's aggregate.
+pub async fn write_down(cx: &Context<'_>, behaviour: &Behaviour, of: &Envelope) -> Result<Tx, Failure> {
     let id = page_of(behaviour.name, &of.aggregate());
     let noted = Noted { id: id.clone(), seq: of.seq };
     Ok(match cx.get::<Diary>(&id).await? {

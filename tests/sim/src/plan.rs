@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use towpath::Consumer;
-use towpath_sim::{Clock, Command, Dice, Instance, Older, Plan, Subject};
+use towpath_sim::{Clock, Command, Dice, Instance, Older, Plan, Subject, WasDone};
 
 use crate::diary::{self, Behaviour, Poison, Temper};
+use crate::mailer::{self, Deal, Mails, Provider};
 use crate::shop::Told;
 use crate::{checkouts, rest, shop, tills};
 
 const SKUS: [&str; 3] = ["tea", "cup", "pot"];
+const MAILING: &str = "mailing";
 const MINUTE: u64 = 60;
 /// More than clocks differ.
 const CLOCKS: Duration = Duration::from_secs(6 * MINUTE);
@@ -26,7 +28,10 @@ pub fn plan(dice: &mut Dice, clock: &Clock) -> Plan {
         return sagas(dice, &repaired);
     }
     let crowded = dice.chance(2_000);
-    let (subjects, diaries) = subjects(dice, clock, &repaired, crowded);
+    let deal = *dice.pick(&Deal::ALL);
+    let provider = Rc::new(Provider::draw(deal, dice, clock));
+    let mails = Rc::new(Provider::draw(Deal::Keyed, dice, clock));
+    let (subjects, diaries) = subjects(dice, clock, &repaired, crowded, (&provider, &mails));
     let names: Vec<String> = subjects.iter().map(|subject| subject.consumer.name().to_string()).collect();
     let told = Rc::new(Told::default());
     let mut commands = if crowded { crowd(dice, &told) } else { commands(dice, &told) };
@@ -35,6 +40,8 @@ pub fn plan(dice: &mut Dice, clock: &Clock) -> Plan {
     }
     let at_rest = Box::new(move |tables: &_, applied: &_| {
         told.check()?;
+        provider.check(tables, applied, &MAILING.parse().unwrap())?;
+        mails.check(tables, applied, &"notify-customer".parse().unwrap())?;
         rest::check(tables, applied, &names, &diaries)
     });
     Plan { subjects, commands, at_rest, repaired }
@@ -60,18 +67,30 @@ fn subjects(
     clock: &Clock,
     repaired: &Rc<Cell<bool>>,
     crowded: bool,
+    (provider, mails): (&Rc<Provider>, &Rc<Provider>),
 ) -> (Vec<Subject>, Vec<&'static str>) {
-    let sound: [fn() -> Consumer; 3] = [inventory::consumer, order_summary::consumer, crm_timeline::consumer];
+    let notifying = || notify_customer::consumer(Mails(Rc::clone(mails)));
+    let sound: [&dyn Fn() -> Consumer; 4] =
+        [&inventory::consumer, &order_summary::consumer, &crm_timeline::consumer, &notifying];
     let mut deployed: Vec<Subject> = Vec::new();
-    let first = usize::try_from(dice.between(0, 2)).unwrap();
+    let first = usize::try_from(dice.between(0, 3)).unwrap();
     for at in 0..=usize::try_from(dice.between(0, 1)).unwrap() {
-        deployed.push(Subject { consumer: sound[(first + at) % 3](), is_poison: Box::new(|_| false), older: None });
+        deployed.push(Subject {
+            consumer: sound[(first + at) % 4](),
+            is_poison: Box::new(|_| false),
+            older: None,
+            was_done: None,
+        });
     }
-    let mut names =
-        if crowded { vec!["late", "stock-notes"] } else { vec!["failing", "late", "folding", "stock-notes"] };
+    let mut names = if crowded {
+        vec!["late", "stock-notes", MAILING]
+    } else {
+        vec!["failing", "late", "folding", "stock-notes", MAILING, MAILING]
+    };
     let mut diaries = Vec::new();
     for _ in 0..dice.between(1, 2) {
-        let name = names.remove(usize::try_from(dice.roll() % names.len() as u64).unwrap());
+        let name = *dice.pick(&names);
+        names.retain(|other| *other != name);
         let behaviour = Rc::new(Behaviour {
             name,
             temper: if crowded { Temper::Flaky } else { temper(dice) },
@@ -81,6 +100,7 @@ fn subjects(
             failures: RefCell::new(BTreeMap::new()),
         });
         let mut older = None;
+        let mut was_done: Option<Box<WasDone>> = None;
         let consumer = match name {
             "failing" if dice.chance(6_000) => {
                 let until = Duration::from_secs(dice.between(MINUTE / 2, 6 * MINUTE));
@@ -88,6 +108,11 @@ fn subjects(
                 let (consumer, newer) = diary::of_orders_in_two_generations(&behaviour, &since);
                 older = Some(Older { consumer, until });
                 newer
+            }
+            MAILING => {
+                let asked = Rc::clone(provider);
+                was_done = Some(Box::new(move |event| asked.was_done(event)));
+                mailer::of_orders(&behaviour, provider)
             }
             "folding" => diary::folding(&behaviour, dice.chance(5_000)),
             "stock-notes" => diary::of_stock(&behaviour),
@@ -98,7 +123,7 @@ fn subjects(
             _ => diary::of_orders(&behaviour),
         };
         diaries.push(name);
-        deployed.push(Subject { consumer, is_poison: Box::new(move |of| behaviour.is_poison(of)), older });
+        deployed.push(Subject { consumer, is_poison: Box::new(move |of| behaviour.is_poison(of)), older, was_done });
     }
     (deployed, diaries)
 }

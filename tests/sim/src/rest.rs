@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use commerce::customer::TimelineEntry;
+use commerce::notification::NotificationSent;
 use commerce::order::{OrderCancelled, OrderPlaced, OrderStatus, OrderSummary};
 use commerce::stock::{Stock, StockReceived, StockReleased, StockReserved};
 use serde::de::DeserializeOwned;
@@ -27,6 +28,7 @@ pub fn check(tables: &Tables, applied: &Applied, consumers: &[String], diaries: 
             "inventory" => every_order_was_answered(tables, applied, &consumer)?,
             "order-summary" => summaries_are_folds(tables, applied, &consumer)?,
             "crm-timeline" => the_timeline_has_every_entry_once(tables, applied, &consumer)?,
+            "notify-customer" => every_mail_is_on_record_once(tables, applied, &consumer)?,
             "folding" => rows_are_folds(tables, applied, &consumer)?,
             _ => {}
         }
@@ -126,6 +128,19 @@ fn the_timeline_has_every_entry_once(tables: &Tables, applied: &Applied, consume
     found.sort();
     let _shape = std::marker::PhantomData::<TimelineEntry>;
     same("the timeline", &wanted, &found)
+}
+
+/// Each applied event has one answer of the provider on record.
+fn every_mail_is_on_record_once(tables: &Tables, applied: &Applied, consumer: &ConsumerName) -> Checked {
+    let mut wanted: Vec<String> = Vec::new();
+    for (aggregate, seqs) in applied.by(consumer) {
+        wanted.extend(seqs.iter().map(|seq| tables.outbox[&(aggregate.clone(), *seq)].envelope.event_id.to_string()));
+    }
+    let sent = envelopes(tables).filter(|row| row.event_type.as_str() == NotificationSent::TYPE);
+    let mut found: Vec<String> = sent.map(|row| row.causation_id.to_string()).collect();
+    wanted.sort();
+    found.sort();
+    same("mails on record", &wanted, &found)
 }
 
 fn rows_are_folds(tables: &Tables, applied: &Applied, consumer: &ConsumerName) -> Checked {

@@ -29,6 +29,14 @@ impl Advance<'_> {
             trouble.deaths += 1;
             trouble.explain(&suspicion);
         }
+        if self.worker.consumer.holds() {
+            let unknown = self.unknown(row, "an attempt was begun and has not said how it ended");
+            if trouble.deaths > 0 && view.order.is_none() {
+                return self.park(view, row, &unknown).await;
+            }
+            // Also when an operator has ordered it: should the process end, the row says what has to be found out.
+            trouble.explain(&unknown);
+        }
         if trouble.deaths >= DEATHS && view.order.is_none() {
             let why = format!("the process ended {} times while this event was handled", trouble.deaths);
             return self.park(view, row, &Failure::reject("process ended", why)).await;
@@ -64,7 +72,10 @@ impl Advance<'_> {
         let since = view.trouble().filter(|trouble| trouble.seq == row.seq).map_or(now, |trouble| trouble.since);
         let old = u128::from(now.millis_since(since)) >= PARK_AFTER.as_millis()
             || is_on("69 parked by count") && view.cursor().is_some_and(|cursor| cursor.attempt >= 5);
-        if matches!(failure, Failure::Reject(_)) || old || view.order.is_some() {
+        let is_unknown =
+            self.spent && matches!(failure, Failure::Unknown(_)) && !is_on("25 an unknown effect had again");
+        let failure = if is_unknown { self.unknown(row, &failure.reason().message) } else { failure };
+        if is_unknown || matches!(failure, Failure::Reject(_)) || old || view.order.is_some() {
             return self.park(view, row, &failure).await;
         }
         let cursor = view.cursor().cloned().unwrap_or_else(|| self.worker.start(row));
@@ -85,6 +96,9 @@ impl Advance<'_> {
     /// An attempt that was begun but came to nothing through no fault of the event does not count. If it is known, the row
     /// says why.
     pub(super) async fn take_back(&mut self, view: &View, why: Option<&Failure>) -> Result<(), Unavailable> {
+        if self.spent {
+            return Ok(());
+        }
         let ours = |cursor: &&Cursor| self.is_ours(cursor) || is_on("15 the attempt of another is ended");
         let Some(cursor) = view.cursor().filter(ours) else { return Ok(()) };
         let mut begun = cursor.clone();
@@ -100,7 +114,7 @@ impl Advance<'_> {
     /// a row is parked only after several of them, and no event is lost by it.
     pub(super) async fn take_back_somehow(&mut self) {
         for tries in 0..TAKE_BACKS {
-            if self.token.is_none() && !is_on("15 the attempt of another is ended") {
+            if (self.token.is_none() || self.spent) && !is_on("15 the attempt of another is ended") {
                 return;
             }
             self.worker.pause(tries + 3).await;
