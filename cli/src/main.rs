@@ -12,6 +12,7 @@ mod orders;
 mod output;
 mod pipeline;
 mod replay;
+mod sagas;
 mod stack;
 mod status;
 mod trace;

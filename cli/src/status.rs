@@ -17,6 +17,7 @@ use crate::audit;
 use crate::metrics;
 use crate::output::{now, print};
 use crate::pipeline::Pipeline;
+use crate::sagas;
 use crate::stack::{Stack, Target};
 
 /// What `status` may be told.
@@ -64,6 +65,9 @@ struct Report {
     hours: u64,
     consumers: Vec<Line>,
     unaccounted: u64,
+    sagas: Vec<sagas::Waiting>,
+    /// Were there more sagas than are counted?
+    more_sagas: bool,
 }
 
 /// Prints the table. Exit code 1 when events are unaccounted for.
@@ -111,7 +115,9 @@ async fn look(stack: &Stack, options: &Options) -> Result<Report> {
     };
     let consumers: Vec<Line> = accounts.into_iter().map(line).collect();
     let unaccounted = consumers.iter().map(|line| line.unaccounted).sum();
-    Ok(Report { stack: stack.name.clone(), at: at(0), hours: options.hours, consumers, unaccounted })
+    let (sagas, more_sagas) = sagas::read(&store, now).await?;
+    let stack = stack.name.clone();
+    Ok(Report { stack, at: at(0), hours: options.hours, consumers, unaccounted, sagas, more_sagas })
 }
 
 fn render(report: &Report, target: &Target) -> String {
@@ -153,8 +159,9 @@ fn render(report: &Report, target: &Target) -> String {
     if report.unaccounted > 0 {
         next = format!("{next}\nwhat is missing, at once:  {}", target.command("status --audit"));
     }
+    let sagas = sagas::render(&report.sagas, report.more_sagas);
     format!(
-        "{} at {}, events of the last {hours}\n{table}\nunaccounted events: {}{next}",
+        "{} at {}, events of the last {hours}\n{table}{sagas}\nunaccounted events: {}{next}",
         report.stack, report.at, report.unaccounted
     )
 }

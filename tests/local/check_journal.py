@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from uuid import UUID
 
 import fold
+import fold_checkout
 from findings import Finding
 from rows import Aggregate, Event, World
 
@@ -27,7 +28,8 @@ def rows_readable(world: World) -> Finding:
     for row in world.events:
         allowed = fold.EVENT_TYPES.get(row.aggregate.kind, set())
         found.true(row.key, row.event_type in allowed, f"one of {sorted(allowed)}", row.event_type)
-        found.equal(row.key, (1, "event", 1), (row.format, row.kind, row.event_version))
+        kind = "command" if row.event_type in fold_checkout.COMMANDS else "event"
+        found.equal(row.key, (1, kind, 1), (row.format, row.kind, row.event_version))
         hour, _, shard = row.bucket.partition("#")
         found.true(row.key, hour in _hours(row) and shard in set("0123"), f"bucket {row.occurred_at[:13]}#0..3", row.bucket)
     for entity in world.entities:
@@ -83,19 +85,22 @@ def entities_are_the_fold(world: World) -> Finding:
         if rows:
             found.equal(f"{entity.aggregate} version", rows[-1].seq, entity.version)
             found.equal(f"{entity.aggregate} prior", fold.last_of_each_type(rows), entity.prior)
-            found.equal(f"{entity.aggregate} state", fold.fold_entity(rows), entity.state)
+            if entity.aggregate.kind != "fulfilment":
+                found.equal(f"{entity.aggregate} state", fold.fold_entity(rows), entity.state)
     return found
 
 
 def effects_name_their_cause(world: World) -> Finding:
-    """Each stock row of an order names that order's event as its cause and carries its correlation id."""
+    """Each stock row of an order or checkout names that order's event, or the saga's command, as its cause."""
     found = Finding("stock rows name their cause and correlation")
     by_id = {row.event_id: row for row in world.events}
     for row in world.events:
         if "order_id" not in row.data or row.aggregate.kind != "stock":
             continue
         cause = by_id.get(row.causation_id)
-        wanted_type = fold.CANCELLED if row.event_type == fold.RELEASED else fold.PLACED
+        commanded = cause is not None and cause.kind == "command"
+        back, forth = ("stock.release", "stock.reserve") if commanded else (fold.CANCELLED, fold.PLACED)
+        wanted_type = back if row.event_type == fold.RELEASED else forth
         wanted = (row.aggregate.tenant, row.data["order_id"], wanted_type, row.correlation_id, row.hops - 1)
         got = cause and (cause.aggregate.tenant, cause.aggregate.id, cause.event_type, cause.correlation_id, cause.hops)
         found.equal(row.key, wanted, got)
@@ -106,13 +111,15 @@ def tenants_apart(world: World) -> Finding:
     """An order of one tenant never shows under a key of another one."""
     found = Finding("nothing of one tenant is under a key of another")
     owner = {a.answer["order_id"]: a.tenant for a in world.answers if a.kind == "order" and a.status == 201}
+    owner |= {a.answer["checkout_id"]: a.tenant for a in world.answers if a.kind == "checkout" and a.status == 202}
 
     def look(key: object, tenant: str, order_id: str) -> None:
         if order_id in owner:
             found.equal(key, owner[order_id], tenant)
     for row in world.events:
-        if "order_id" in row.data:
-            look(row.key, row.aggregate.tenant, row.data["order_id"])
+        for name in ("order_id", "checkout_id"):
+            if name in row.data:
+                look(row.key, row.aggregate.tenant, row.data[name])
     for entity in world.entities:
         for order_id in (entity.state or {}).get("reservations", {}):
             look(entity.aggregate, entity.aggregate.tenant, order_id)
@@ -148,7 +155,7 @@ def orders_decided_once(world: World) -> Finding:
         first = rejected[0]
         wanted = (first.aggregate.id, first.data["wanted"])
         found.true(f"{order} rejected", wanted in _lines(rows), "a line of the order", wanted)
-    known = {(order.tenant, order.id) for order, _, _ in _orders(world)}
+    known = {(each.tenant, each.id) for each in world.journal() if each.kind in ("order", "checkout")}
     found.same_keys("stock rows", set(), set(fold.stock_rows_by_order(world.journal())) - known)
     return found
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import fold
+import fold_checkout
 from findings import Finding
 from rows import Aggregate, Answer, Event, World
 
@@ -81,7 +82,7 @@ def timelines_are_the_fold(world: World) -> Finding:
 
 def not_checked(world: World) -> list[str]:
     """Consumers and read models that fold.py does not know: nobody here can tell what their rows have to be."""
-    known = set(fold.HANDLES) | ({"notify-customer"} if world.ledger else set())  # of which check_mails.py tells
+    known = set(fold.HANDLES) | (set(fold_checkout.CONSUMERS) | {"notify-customer"} if world.ledger else set())
     return sorted(({r.consumer for r in world.registry} | {v.view for v in world.view_rows}) - known)
 
 
@@ -100,7 +101,7 @@ def answers_are_in_the_journal(world: World) -> Finding:
     """Each 2xx answer has its row, and each order, cancellation and receipt has its answer."""
     found = Finding("each answer is in the journal, each order has an answer")
     rows = {(row.event_type, row.aggregate.tenant, row.aggregate.id, row.correlation_id): row for row in world.events
-            if row.event_type in (fold.PLACED, fold.CANCELLED, fold.RECEIVED)}
+            if row.event_type in {event_type for event_type, _ in COMMANDS.values()}}
     answered = set()
     for answer in world.answers:
         if answer.kind in COMMANDS and 200 <= answer.status < 300:
@@ -115,7 +116,8 @@ def answers_are_in_the_journal(world: World) -> Finding:
     return found
 
 
-COMMANDS = {"order": (fold.PLACED, "order_id"), "cancel": (fold.CANCELLED, "order_id"), "receipt": (fold.RECEIVED, "sku")}
+COMMANDS = {"order": (fold.PLACED, "order_id"), "cancel": (fold.CANCELLED, "order_id"), "receipt": (fold.RECEIVED, "sku"),
+            "checkout": (fold_checkout.SUBMITTED, "checkout_id"), "decision": (fold_checkout.DECIDED, "checkout_id")}
 
 
 def _compare(found: Finding, key: tuple[str, ...], answer: Answer, row: Event) -> None:
@@ -127,6 +129,11 @@ def _compare(found: Finding, key: tuple[str, ...], answer: Answer, row: Event) -
         total = sum(line["quantity"] * line["unit_price_cents"] for line in body["lines"])
         found.equal(name, {"order_id": key[2], "total_cents": total, **body}, row.data)
         found.equal(name, ("placed", total), (answer.answer["status"], answer.answer["total_cents"]))
+    elif answer.kind == "checkout":
+        total = sum(line["quantity"] * line["unit_price_cents"] for line in answer.body["lines"])
+        found.equal(name, {"checkout_id": key[2], "total_cents": total, **answer.body}, row.data)
+    elif answer.kind == "decision":
+        found.equal(name, answer.body["decision"] == "approve", row.data["approved"])
     elif answer.kind == "cancel":
         found.equal(name, (answer.body.get("reason"), "cancelled"), (row.data.get("reason"), answer.answer["status"]))
     else:

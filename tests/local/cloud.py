@@ -21,7 +21,8 @@ from botocore.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
 CONSUMERS: dict[str, str] = {"inventory": "Inventory", "order-summary": "OrderSummary", "crm-timeline": "CrmTimeline",
-                             "notify-customer": "NotifyCustomer"}
+                             "notify-customer": "NotifyCustomer", "fulfilment": "Fulfilment", "payments": "Payments",
+                             "shipping": "Shipping"}
 
 
 class Trouble(Exception):
@@ -99,7 +100,8 @@ def load(name: str) -> Stack:
     found = json.loads(path.read_text())
     stack = Stack(name, found.get("endpoint") or None, found["region"], found["stack_name"], found["outputs"], found.get("provider", ""))
     if not stack.provider:
-        CONSUMERS.pop("notify-customer", None)  # its events wait until the stack has a provider
+        for name in ("notify-customer", "payments"):
+            CONSUMERS.pop(name, None)  # what is theirs waits until the stack has a provider
     return stack
 
 

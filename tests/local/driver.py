@@ -47,6 +47,16 @@ class Driver:
         return self.post("cancel", tenant, path, {"reason": reason} if reason else {}, f"cancel-{number}",
                          correlation_id=placed.answer["correlation_id"])
 
+    def check_out(self, tenant: str, number: int, body: dict[str, Any]) -> Answer:
+        """Submits one checkout."""
+        return self.post("checkout", tenant, "/checkouts", body, f"checkout-{number}", expect=(202,))
+
+    def decide(self, tenant: str, number: int, submitted: Answer, decision: str) -> Answer:
+        """Approves or refuses one checkout, under its own correlation id."""
+        path = f"/checkouts/{submitted.answer['checkout_id']}/decision"
+        return self.post("decision", tenant, path, {"decision": decision}, f"decision-{number}", expect=(200,),
+                         correlation_id=submitted.answer["correlation_id"])
+
     def post(self, kind: str, tenant: str, path: str, body: Any, key: str | None, *,
              expect: tuple[int, ...] = (), correlation_id: str = "") -> Answer:
         """One command. A lost answer or a 503 is sent again under the same key, as any client should."""

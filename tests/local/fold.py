@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import fold_checkout
 from rows import Aggregate, Event
 
 PLACED, CANCELLED = "order.placed", "order.cancelled"
@@ -14,9 +15,11 @@ RECEIVED, RESERVED, REJECTED, RELEASED = "stock.received", "stock.reserved", "st
 SENT, REFUSED = "notification.sent", "notification.refused"
 HANDLES: dict[str, frozenset[str]] = {
     consumer: frozenset({PLACED, CANCELLED}) for consumer in ("inventory", "order-summary", "crm-timeline")}
+HANDLES["inventory"] |= {"stock.inquire", "stock.release", "stock.reserve"}
 STORAGE = {"inventory": "progress", "order-summary": "views", "crm-timeline": "progress", "notify-customer": "progress"}
-EVENT_TYPES = {"order": {PLACED, CANCELLED}, "stock": {RECEIVED, RESERVED, REJECTED, RELEASED}, "notification": {SENT, REFUSED}}
-STATE_STORED = frozenset({"order", "stock"})
+EVENT_TYPES = {"order": {PLACED, CANCELLED}, "stock": {RECEIVED, RESERVED, REJECTED, RELEASED}, "notification": {SENT, REFUSED},
+               **fold_checkout.EVENT_TYPES}
+STATE_STORED = frozenset({"order", "stock"}) | fold_checkout.STATE_STORED
 
 
 @dataclass
@@ -99,7 +102,9 @@ def timeline_entry(row: Event) -> dict[str, Any]:
 
 
 def fold_entity(rows: list[Event]) -> dict[str, Any]:
-    """The state of any entity of the shop."""
+    """The state of any entity of the shop but a saga's, of which check_checkouts.py tells."""
+    if rows[0].aggregate.kind in fold_checkout.STATE_STORED:
+        return fold_checkout.state(rows)
     return fold_order(rows) if rows[0].aggregate.kind == "order" else fold_stock(rows).state()
 
 

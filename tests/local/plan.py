@@ -28,6 +28,17 @@ class OrderPlan:
 
 
 @dataclass(frozen=True)
+class CheckoutPlan:
+    """One checkout, what is to become of it, and what a person says, if one is asked."""
+
+    number: int
+    tenant: str
+    fate: str
+    body: dict[str, Any]
+    decision: str = ""
+
+
+@dataclass(frozen=True)
 class Plan:
     """All requests of one run."""
 
@@ -36,6 +47,7 @@ class Plan:
     story: OrderPlan
     reordered: tuple[OrderPlan, ...]
     orders: tuple[OrderPlan, ...]
+    checkouts: tuple[CheckoutPlan, ...]
 
 
 def make(orders: int, tenants: int, seed: int) -> Plan:
@@ -43,7 +55,8 @@ def make(orders: int, tenants: int, seed: int) -> Plan:
     dice = random.Random(seed)
     names = tuple(TENANTS[i] if i < len(TENANTS) else f"tenant-{i + 1}" for i in range(tenants))
     per_tenant = orders // tenants + 1
-    receipts = tuple((name, sku, per_tenant * 5) for name in names for sku in PLENTY)
+    checkouts = tuple(check_out(number, names[number % tenants]) for number in range(orders // CHECKOUT_EVERY))
+    receipts = tuple((name, sku, per_tenant * 5 + PIECES_TOO_MANY * (1 + len(checkouts) // 10)) for name in names for sku in PLENTY)
     receipts += tuple((name, "rare", max(3, per_tenant // 8)) for name in names)
     story = OrderPlan(0, names[0], {"customer_id": "c-1", "lines": [line("tea", 2), line("mug", 1)]},
                       cancel="soon", reason=REASONS[0])
@@ -51,7 +64,28 @@ def make(orders: int, tenants: int, seed: int) -> Plan:
     reordered = tuple(OrderPlan(1 + i, names[i % tenants], {"customer_id": customer(dice), "lines": [line("tea", 1)]},
                                 cancel="soon", reason=REASONS[2]) for i in range(special))
     rest = tuple(draw(dice, number, names[number % tenants]) for number in range(1 + special, orders))
-    return Plan(names, receipts, story, reordered, rest)
+    return Plan(names, receipts, story, reordered, rest, checkouts)
+
+
+# What becomes of each ten checkouts: the share of each is stated here, and the run's table shows what came of them.
+FATES = ("goes well", "out of stock", "goes well", "declined", "goes well", "parcel too big", "goes well", "capture declined",
+         "goes well", "asks a person")
+PERSONS = ("approve", "refuse", "")
+CHECKOUT_EVERY = 5
+PIECES_TOO_MANY = 60
+DECLINED_CENTS, EXPIRED_CENTS = 1213, 1217  # what the local provider says no to
+
+
+def check_out(number: int, tenant: str) -> CheckoutPlan:
+    """One checkout, with what makes its fate happen."""
+    fate = FATES[number % len(FATES)]
+    lines = {"goes well": [line("tea", 2), line("mug", 1)], "out of stock": [line("tea", 1), line("rare", 10_000)],
+             "declined": [{"sku": "mug", "quantity": 1, "unit_price_cents": DECLINED_CENTS}],
+             "parcel too big": [line("tea", PIECES_TOO_MANY)],
+             "capture declined": [{"sku": "mug", "quantity": 1, "unit_price_cents": EXPIRED_CENTS}],
+             "asks a person": [line("pot", 30)]}[fate]
+    decision = PERSONS[number // len(FATES) % len(PERSONS)] if fate == "asks a person" else ""
+    return CheckoutPlan(number, tenant, fate, {"customer_id": f"c-{number % 5 + 1}", "lines": lines}, decision)
 
 
 def draw(dice: random.Random, number: int, tenant: str) -> OrderPlan:

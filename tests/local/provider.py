@@ -23,6 +23,8 @@ LATE_SECONDS = 12.0  # longer than anybody waits
 BODY_BYTES = 64 * 1024
 # Of a thousand keys, at the first attempt. `twice` does it a second time although the key is known: nobody's keys are perfect.
 FAULTS = {"fail": 50, "lost": 40, "late": 10, "twice": 0}
+# Amounts that end so are declined at once, or held and then not given.
+DECLINED_CENTS, EXPIRED_CENTS = 13, 17
 NEXT = {"capture": ("authorised", "captured"), "void": ("authorised", "voided")}
 
 
@@ -72,12 +74,16 @@ class Ledger:
             id_, amount = str(body.get("payment_id")), body.get("amount_cents")
             if not isinstance(amount, int) or amount <= 0:
                 return 402, {"code": "amount_declined"}
+            if amount % 100 == DECLINED_CENTS:
+                return 402, {"code": "card_declined"}
             payment = self.payments.setdefault(id_, {"receipt": f"pay-{len(self.payments) + 1}", "status": "authorised", "amount_cents": amount})
             return (200, dict(payment)) if payment["amount_cents"] == amount else (402, {"code": "another_amount"})
         payment = self.payments.get(id_)
         if not payment or verb not in NEXT:
             return 404, {"code": "unknown_payment"}
         before, after = NEXT[verb]
+        if verb == "capture" and payment["amount_cents"] % 100 == EXPIRED_CENTS:
+            return 402, {"code": "authorisation_expired"}
         if payment["status"] not in (before, after):
             return 402, {"code": f"is_{payment['status']}"}
         payment["status"] = after

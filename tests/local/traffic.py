@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import check_checkouts
 import rest
 import story
 import verify
@@ -22,7 +23,7 @@ from disorder import Disorder, standing_still
 from driver import Driver
 from kills import Killer, table_of
 from paper import console, table
-from plan import OrderPlan, Plan, in_bursts, make
+from plan import CheckoutPlan, OrderPlan, Plan, in_bursts, make
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -141,6 +142,22 @@ class Traffic:
         elif order.probe == "cancel again" and order.cancel == "soon":
             post("refused", order.tenant, f"{path}/cancel", {"reason": "again"}, f"again-{order.number}", expect=(409,))
 
+    def send_checkouts(self, pool: ThreadPoolExecutor) -> None:
+        """All checkouts; a person decides on those that ask for one, but for some."""
+        if not self.stack.provider:
+            self.notes.append("There is no payment provider here, so nothing was checked out.")
+            return
+        task = self.bar.add_task("checkouts", total=len(self.plan.checkouts))
+        self._finish([pool.submit(self._check_out, checkout) for checkout in self.plan.checkouts], task)
+        shares = Counter(checkout.fate for checkout in self.plan.checkouts)
+        told = ", ".join(f"{count} {fate}" for fate, count in shares.items())
+        self.notes.append(f"{len(self.plan.checkouts)} checkouts were to come to this: {told}.")
+
+    def _check_out(self, checkout: CheckoutPlan) -> None:
+        answer = self.driver.check_out(checkout.tenant, checkout.number, checkout.body)
+        if answer.status == 202 and checkout.decision:
+            self.driver.decide(checkout.tenant, checkout.number, answer, checkout.decision)
+
     def cancel_late(self, pool: ThreadPoolExecutor) -> None:
         late = [o for o in self.plan.orders if o.cancel == "late" and o.number in self.placed]
         task = self.bar.add_task("late cancellations", total=len(late))
@@ -203,6 +220,7 @@ def drive(traffic: Traffic, killer: Killer | None, bar: Progress, limit: float) 
         if hunter:
             hunter.start()
         traffic.send_orders(pool)
+        traffic.send_checkouts(pool)
         traffic.cancel_late(pool)
         if hunter and killer:
             hunter.join(KILL_SECONDS)
@@ -218,7 +236,8 @@ def drive(traffic: Traffic, killer: Killer | None, bar: Progress, limit: float) 
 
 def request_table(driver: Driver) -> Table:
     """What was asked and what was answered, by kind and status."""
-    kinds = {"receipt": "stock received", "order": "order placed", "cancel": "order cancelled", "refused": "had to be refused",
+    kinds = {"receipt": "stock received", "order": "order placed", "cancel": "order cancelled", "checkout": "checked out",
+             "decision": "decided by a person", "refused": "had to be refused",
              "watch": "watched", "read-order": "order read", "read-timeline": "timeline read"}
     lines = table("Requests", "request", ">sent", ">replays", "answers")
     for kind, label in kinds.items():
@@ -227,6 +246,16 @@ def request_table(driver: Driver) -> Table:
             counts = Counter("lost" if a.status == 0 else str(a.status) for a in mine)
             told = ", ".join(f"{status} × {count:,}" for status, count in sorted(counts.items()))
             lines.add_row(label, f"{len(mine):,}", str(sum(a.replay for a in mine) or ""), told)
+    return lines
+
+
+def saga_table(world: verify.World) -> Table:
+    """What the sagas came to, from the journal; a command that is parked holds its saga up."""
+    ends = check_checkouts.counts(world)
+    parked = len({c.aggregate for c in world.cursors if c.status == "parked" and c.aggregate.kind == "fulfilment"})
+    lines = table("Sagas", "saga", ">started", ">completed", ">compensated", ">waiting", ">parked")
+    lines.add_row("fulfilment", *(str(number) for number in (ends.total(), ends["completed"], ends["compensated"],
+                                                            ends["waiting"] - parked, parked)))
     return lines
 
 
@@ -289,6 +318,8 @@ def report(traffic: Traffic, killer: Killer | None, reached: rest.Rest, cli: Pat
                       f"function that could not start in .local/{stack.name}/emulator.log.", style="red", soft_wrap=True)
     well = show_status(stack, cli, out)
     world = verify.load_world(stack)
+    if stack.provider:
+        out.print(saga_table(world))
     out.print("\nThe independent check", style="bold")
     agrees = verify.show(verify.run_checks(world), world, out)
     out.print()

@@ -10,6 +10,7 @@ import sys
 from rich.console import Console
 from rich.text import Text
 
+import check_checkouts
 import check_journal
 import check_mails
 import check_views
@@ -20,7 +21,7 @@ from paper import console, table
 from rows import World
 
 CHECKS = check_journal.CHECKS + check_views.CHECKS
-WITH_PROVIDER = CHECKS + check_mails.CHECKS
+WITH_PROVIDER = CHECKS + check_mails.CHECKS + check_checkouts.CHECKS
 SHOWN_FAULTS = 3
 TABLES = {"outbox": "OutboxTable", "entities": "EntitiesTable", "views": "ViewsTable", "progress": "ProgressTable"}
 
