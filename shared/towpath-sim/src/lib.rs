@@ -51,3 +51,10 @@ pub use simulate::{ON_PURPOSE, Run, call_outside, die, hang, in_calm, quietly, s
 pub use sweep::{Swept, crash_sweep, pair_sweep};
 pub use tables::Tables;
 pub use world::{Fault, World};
+
+/// The guides are followed by the compiler: their code is built and run as it stands there.
+#[cfg(doctest)]
+mod guides {
+    #[doc = include_str!("../../../docs/guides/saga.md")]
+    struct Saga;
+}
