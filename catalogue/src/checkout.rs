@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use commerce::Cents;
 use commerce::checkout::{CheckoutDecided, CheckoutSubmitted};
 use commerce::fulfilment::{FulfilmentCompensated, FulfilmentCompleted};
+use commerce::returns::{PaymentRefunded, ReturnClosed, ReturnReceived};
 use commerce::step::{
     CommandPassedOver, PaymentAuthorised, PaymentCaptured, PaymentDeclined, PaymentVoided, ReservationMade,
     ReservationRefused, ReservationReleased, ShipmentCancelled, ShipmentCreated, ShipmentRefused,
@@ -18,7 +19,7 @@ use towpath::{AggregateId, Effect, ProviderError};
 use towpath_catalogue::{Catalogue, event};
 
 use crate::ACCOUNTS;
-use crate::shop::{check_out, decide, receive};
+use crate::shop::{check_out, decide, receive, take_back};
 
 const MONTHS: &str = "13 months: a customer may ask what became of it";
 /// A total that no bank holds.
@@ -43,6 +44,9 @@ pub(crate) fn add(catalogue: Catalogue) -> Catalogue {
         .event(event!(ShipmentCreated).owner("warehouse").kept(MONTHS).by(&["shipping"]))
         .event(event!(ShipmentRefused).owner("warehouse").kept(MONTHS).by(&["shipping"]))
         .event(event!(ShipmentCancelled).owner("warehouse").kept(MONTHS).by(&["shipping"]))
+        .event(event!(ReturnReceived).owner("sales").kept(ACCOUNTS).by(&["orders-api"]))
+        .event(event!(PaymentRefunded).owner("payments").kept(ACCOUNTS).by(&["payments"]))
+        .event(event!(ReturnClosed).owner("sales").kept(ACCOUNTS).by(&["inventory"]))
         // Nobody records it by himself: an operator's `towpath dlq skip` does.
         .event(event!(CommandPassedOver).owner("operations").kept(MONTHS).by(&[]))
         .story("fulfilled", async |stage| {
@@ -69,6 +73,12 @@ pub(crate) fn add(catalogue: Catalogue) -> Catalogue {
             receive(stage, "tea", 10).await;
             let checkout = check_out(stage, 1, 150_000).await;
             decide(stage, &checkout, json!({ "decision": "approve" })).await;
+        })
+        .story("returned", async |stage| {
+            receive(stage, "tea", 10).await;
+            let checkout = check_out(stage, 3, 450).await;
+            stage.rest().await;
+            take_back(stage, &checkout).await;
         })
         .story("refused", async |stage| {
             let checkout = check_out(stage, 1, 150_000).await;
@@ -105,6 +115,10 @@ impl PaymentProvider for Bank {
 
     async fn void(&self, _: &Effect, payment: &AggregateId) -> Result<Answer, ProviderError> {
         self.done(payment, Status::Voided)
+    }
+
+    async fn refund(&self, _: &Effect, payment: &AggregateId) -> Result<Answer, ProviderError> {
+        self.done(payment, Status::Refunded)
     }
 
     async fn find(&self, _: &Effect, _: &AggregateId) -> Result<Option<Payment>, ProviderError> {

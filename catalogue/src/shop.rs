@@ -52,6 +52,11 @@ pub(crate) async fn decide(stage: &Stage, checkout: &str, body: Value) {
     post(stage, &format!("/checkouts/{checkout}/decision"), body).await;
 }
 
+/// What was sent comes back.
+pub(crate) async fn take_back(stage: &Stage, checkout: &str) {
+    post(stage, &format!("/checkouts/{checkout}/return"), json!({})).await;
+}
+
 async fn post(stage: &Stage, path: &str, body: Value) -> Value {
     let producer = "orders-api@0".parse().expect("it is name@version");
     let ports = stage.ports(&producer);

@@ -83,9 +83,24 @@ def nothing_is_left_of_what_was_undone(world: World) -> Finding:
         payment = by.status(journal.get(Aggregate(checkout.tenant, "payment", checkout.id), []))
         parcel = by.status(journal.get(Aggregate(checkout.tenant, "shipment", checkout.id), []))
         all_of_it = (payment == "captured", parcel == "created", (checkout.tenant, checkout.id) in held)
-        found.equal(f"{checkout} paid, sent, set aside", (end == "completed",) * 3, all_of_it)
+        came_back = Aggregate(checkout.tenant, "return", checkout.id) in journal
+        wanted = (False, True, False) if came_back else (end == "completed",) * 3
+        found.equal(f"{checkout} paid, sent, set aside", wanted, all_of_it)
         if end == "compensated":
             found.true(f"{checkout} payment", payment in ("", "declined", "voided"), "no money held", payment)
+    return found
+
+
+def returns_are_paid_back(world: World) -> Finding:
+    """What came back is refunded once, taken in again, and closed: each hears the event of the one before, and nobody directs."""
+    found = Finding("each return is refunded once, restocked and closed")
+    journal = world.journal()
+    for each, rows in journal.items():
+        if each.kind == "return":
+            found.equal(each, [by.RETURNED, by.CLOSED], [row.event_type for row in rows])
+            payment = journal.get(Aggregate(each.tenant, "payment", each.id), [])
+            refunded = [row.data["amount_cents"] for row in payment if row.event_type == by.REFUNDED]
+            found.equal(f"{each} refunded, in cents", [rows[0].data["total_cents"]], refunded)
     return found
 
 
@@ -120,5 +135,5 @@ def payments_carried_out_once(world: World) -> Finding:
     return found
 
 
-CHECKS = (each_checkout_has_one_end, ordered_forward_and_back_in_reverse, nothing_is_left_of_what_was_undone, money_adds_up,
-          payments_carried_out_once)
+CHECKS = (each_checkout_has_one_end, ordered_forward_and_back_in_reverse, nothing_is_left_of_what_was_undone, returns_are_paid_back,
+          money_adds_up, payments_carried_out_once)

@@ -66,7 +66,7 @@ def summaries_are_the_fold(world: World) -> Finding:
 def _timeline(world: World) -> dict[tuple[str, str, str], dict[str, Any]]:
     """(tenant, customer, sort key) → entry, from the journal."""
     return {(row.aggregate.tenant, row.data["customer_id"], f"{row.occurred_at}#{row.event_id}"): fold.timeline_entry(row)
-            for row in world.events if row.aggregate.kind == "order"}
+            for row in world.events if row.aggregate.kind == "order" or row.event_type == fold_checkout.CLOSED}
 
 
 def timelines_are_the_fold(world: World) -> Finding:
@@ -117,6 +117,7 @@ def answers_are_in_the_journal(world: World) -> Finding:
 
 
 COMMANDS = {"order": (fold.PLACED, "order_id"), "cancel": (fold.CANCELLED, "order_id"), "receipt": (fold.RECEIVED, "sku"),
+            "return": (fold_checkout.RETURNED, "checkout_id"),
             "checkout": (fold_checkout.SUBMITTED, "checkout_id"), "decision": (fold_checkout.DECIDED, "checkout_id")}
 
 
@@ -132,6 +133,8 @@ def _compare(found: Finding, key: tuple[str, ...], answer: Answer, row: Event) -
     elif answer.kind == "checkout":
         total = sum(line["quantity"] * line["unit_price_cents"] for line in answer.body["lines"])
         found.equal(name, {"checkout_id": key[2], "total_cents": total, **answer.body}, row.data)
+    elif answer.kind == "return":
+        found.equal(name, answer.answer["total_cents"], row.data["total_cents"])
     elif answer.kind == "decision":
         found.equal(name, answer.body["decision"] == "approve", row.data["approved"])
     elif answer.kind == "cancel":

@@ -57,6 +57,11 @@ class Driver:
         return self.post("decision", tenant, path, {"decision": decision}, f"decision-{number}", expect=(200,),
                          correlation_id=submitted.answer["correlation_id"])
 
+    def take_back(self, tenant: str, number: int, submitted: Answer) -> Answer:
+        """Returns what one checkout was sent."""
+        path = f"/checkouts/{submitted.answer['checkout_id']}/return"
+        return self.post("return", tenant, path, {}, f"return-{number}", expect=(202,), correlation_id=submitted.answer["correlation_id"])
+
     def post(self, kind: str, tenant: str, path: str, body: Any, key: str | None, *,
              expect: tuple[int, ...] = (), correlation_id: str = "") -> Answer:
         """One command. A lost answer or a 503 is sent again under the same key, as any client should."""

@@ -15,7 +15,8 @@ RECEIVED, RESERVED, REJECTED, RELEASED = "stock.received", "stock.reserved", "st
 SENT, REFUSED = "notification.sent", "notification.refused"
 HANDLES: dict[str, frozenset[str]] = {
     consumer: frozenset({PLACED, CANCELLED}) for consumer in ("inventory", "order-summary", "crm-timeline")}
-HANDLES["inventory"] |= {"stock.inquire", "stock.release", "stock.reserve"}
+HANDLES["inventory"] |= {"stock.inquire", "stock.release", "stock.reserve", fold_checkout.REFUNDED}
+HANDLES["crm-timeline"] |= {fold_checkout.CLOSED}
 STORAGE = {"inventory": "progress", "order-summary": "views", "crm-timeline": "progress", "notify-customer": "progress"}
 EVENT_TYPES = {"order": {PLACED, CANCELLED}, "stock": {RECEIVED, RESERVED, REJECTED, RELEASED}, "notification": {SENT, REFUSED},
                **fold_checkout.EVENT_TYPES}
@@ -96,9 +97,12 @@ def timeline_entry(row: Event) -> dict[str, Any]:
         count = len(row.data["lines"])
         lines = "1 line" if count == 1 else f"{count} lines"
         text = f"placed an order of {lines} for {money(row.data['total_cents'])}"
+    elif row.event_type == fold_checkout.CLOSED:
+        text = f"got {money(row.data['total_cents'])} back for what was returned"
     else:
         text = f"cancelled the order: {row.data['reason']}" if "reason" in row.data else "cancelled the order"
-    return {"at": row.occurred_at, "event_type": row.event_type, "order_id": row.data["order_id"], "text": text}
+    of = row.data["checkout_id" if row.event_type == fold_checkout.CLOSED else "order_id"]
+    return {"at": row.occurred_at, "event_type": row.event_type, "order_id": of, "text": text}
 
 
 def fold_entity(rows: list[Event]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from rows import Event
 
 SUBMITTED, DECIDED = "checkout.submitted", "checkout.decided"
+RETURNED, REFUNDED, CLOSED = "return.received", "payment.refunded", "return.closed"
 COMPLETED, COMPENSATED = "fulfilment.completed", "fulfilment.compensated"
 FORWARD = ("stock.reserve", "payment.authorise", "shipment.create", "payment.capture")
 BACK = ("stock.release", "payment.void", "shipment.cancel")
@@ -18,17 +19,18 @@ EVENT_TYPES = {
     "checkout": {SUBMITTED, DECIDED},
     "fulfilment": {COMPLETED, COMPENSATED, "fulfilment.noted", "fulfilment.timer_fired", *COMMANDS},
     "reservation": {"reservation.made", "reservation.refused", "reservation.released"},
-    "payment": {"payment.authorised", "payment.declined", "payment.captured", "payment.voided"},
+    "payment": {"payment.authorised", "payment.declined", "payment.captured", "payment.voided", REFUNDED},
+    "return": {RETURNED, CLOSED},
     "shipment": {"shipment.created", "shipment.refused", "shipment.cancelled"},
 }
-STATE_STORED = frozenset({"checkout", "fulfilment", "payment", "shipment"})
+STATE_STORED = frozenset({"checkout", "fulfilment", "payment", "shipment", "return"})
 CONSUMERS = frozenset({"fulfilment", "payments", "shipping"})
 APPROVAL_FROM_CENTS = 100_000
 
 
 def state(rows: list[Event]) -> dict[str, Any]:
-    """The state of a checkout, a payment or a parcel."""
-    return {"checkout": _checkout, "payment": _payment, "shipment": _shipment}[rows[0].aggregate.kind](rows)
+    """The state of a checkout, a payment or a parcel. Of a return only what its rows say."""
+    return {"checkout": _checkout, "payment": _payment, "shipment": _shipment, "return": _return}[rows[0].aggregate.kind](rows)
 
 
 def _checkout(rows: list[Event]) -> dict[str, Any]:
@@ -51,6 +53,12 @@ def _payment(rows: list[Event]) -> dict[str, Any]:
 
 def _shipment(rows: list[Event]) -> dict[str, Any]:
     return {"checkout_id": rows[0].aggregate.id, "pieces": rows[-1].data["pieces"], "status": rows[-1].event_type.split(".")[1]}
+
+
+def _return(rows: list[Event]) -> dict[str, Any]:
+    first = rows[0].data
+    return {"checkout_id": first["checkout_id"], "customer_id": first["customer_id"], "total_cents": first["total_cents"],
+            "closed": rows[-1].event_type == CLOSED}
 
 
 def status(rows: list[Event]) -> str:

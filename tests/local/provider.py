@@ -2,7 +2,7 @@
 
 Must not know the pipeline: it sees HTTP requests only. Speaks to 127.0.0.1. Run: python provider.py --say provider.json
 
-POST /mails · POST /payments · POST /payments/{id}/capture · POST /payments/{id}/void · GET /payments/{id} · GET /ledger
+POST /mails · POST /payments · POST /payments/{id}/capture · POST /payments/{id}/void · POST /payments/{id}/refund · GET /payments/{id} · GET /ledger
 The header Idempotency-Key names what is asked for: the same key and body get the same answer, another body 422. The header
 x-fault says what goes wrong with this request (see FAULTS); without it, a share of the keys is hit at the first attempt.
 """
@@ -25,7 +25,7 @@ BODY_BYTES = 64 * 1024
 FAULTS = {"fail": 50, "lost": 40, "late": 10, "twice": 0}
 # Amounts that end so are declined at once, or held and then not given.
 DECLINED_CENTS, EXPIRED_CENTS = 13, 17
-NEXT = {"capture": ("authorised", "captured"), "void": ("authorised", "voided")}
+NEXT = {"capture": ("authorised", "captured"), "void": ("authorised", "voided"), "refund": ("captured", "refunded")}
 
 
 class Ledger:

@@ -37,6 +37,7 @@ BURST, BURST_SECONDS = 6, 2.0
 KILL_SECONDS = 600
 LATE_COPIES = 12
 READS = 40
+RETURN_EVERY = 4
 
 
 class Traffic:
@@ -47,6 +48,7 @@ class Traffic:
         self.driver = Driver(stack)
         self.disorder = Disorder(stack)
         self.placed: dict[int, Answer] = {}
+        self.submitted: dict[int, Answer] = {}
         self.notes: list[str] = []
         self.seen_ms: dict[str, float] = {}
 
@@ -155,8 +157,17 @@ class Traffic:
 
     def _check_out(self, checkout: CheckoutPlan) -> None:
         answer = self.driver.check_out(checkout.tenant, checkout.number, checkout.body)
-        if answer.status == 202 and checkout.decision:
-            self.driver.decide(checkout.tenant, checkout.number, answer, checkout.decision)
+        if answer.status == 202:
+            self.submitted[checkout.number] = answer
+            if checkout.decision:
+                self.driver.decide(checkout.tenant, checkout.number, answer, checkout.decision)
+
+    def take_back(self, pool: ThreadPoolExecutor) -> None:
+        """At rest: some of what went well comes back."""
+        sent = [each for each in self.plan.checkouts if each.fate == "goes well" and each.number in self.submitted][::RETURN_EVERY]
+        task = self.bar.add_task("returns", total=len(sent))
+        back = self.driver.take_back
+        self._finish([pool.submit(back, each.tenant, each.number, self.submitted[each.number]) for each in sent], task)
 
     def cancel_late(self, pool: ThreadPoolExecutor) -> None:
         late = [o for o in self.plan.orders if o.cancel == "late" and o.number in self.placed]
@@ -229,6 +240,9 @@ def drive(traffic: Traffic, killer: Killer | None, bar: Progress, limit: float) 
         traffic.send_copies()
         task = bar.add_task("until at rest", total=None)
         found = rest.wait(traffic.stack, limit, lambda now: bar.update(task, description=f"until at rest: {now}"))
+        if found.reached and traffic.submitted:
+            traffic.take_back(pool)
+            found = rest.wait(traffic.stack, limit, lambda now: bar.update(task, description=f"until at rest: {now}"))
         bar.update(task, description="at rest" if found.reached else "not at rest", total=1, completed=1)
         traffic.read_back(pool)
     return found
@@ -237,7 +251,7 @@ def drive(traffic: Traffic, killer: Killer | None, bar: Progress, limit: float) 
 def request_table(driver: Driver) -> Table:
     """What was asked and what was answered, by kind and status."""
     kinds = {"receipt": "stock received", "order": "order placed", "cancel": "order cancelled", "checkout": "checked out",
-             "decision": "decided by a person", "refused": "had to be refused",
+             "decision": "decided by a person", "return": "sent back", "refused": "had to be refused",
              "watch": "watched", "read-order": "order read", "read-timeline": "timeline read"}
     lines = table("Requests", "request", ">sent", ">replays", "answers")
     for kind, label in kinds.items():

@@ -1,13 +1,14 @@
-//! `crm-timeline`: what happened to a customer, one row per event, from all orders of that customer.
+//! `crm-timeline`: what happened to a customer, one row per event, from all orders and returns of that customer.
 //! Must not know: queues, tables, clocks.
 
 use commerce::customer::TimelineEntry;
 use commerce::order::{OrderCancelled, OrderPlaced};
+use commerce::returns::ReturnClosed;
 use towpath::{Consumer, Context, Failure, Received, Tx};
 
 /// The consumer, as it is deployed, tested and simulated.
 pub fn consumer() -> Consumer {
-    Consumer::new("crm-timeline").on(placed).on(cancelled).replayable()
+    Consumer::new("crm-timeline").on(placed).on(cancelled).generation(2).on(returned).replayable()
 }
 
 async fn placed(_: &Context<'_>, order: Received<OrderPlaced>) -> Result<Tx, Failure> {
@@ -23,4 +24,9 @@ async fn cancelled(_: &Context<'_>, order: Received<OrderCancelled>) -> Result<T
         None => "cancelled the order".to_owned(),
     };
     Ok(Tx::new().put(TimelineEntry::new(&order.customer_id, &order.order_id, order.envelope(), text)))
+}
+
+async fn returned(_: &Context<'_>, closed: Received<ReturnClosed>) -> Result<Tx, Failure> {
+    let text = format!("got {} back for what was returned", closed.total_cents);
+    Ok(Tx::new().put(TimelineEntry::new(&closed.customer_id, &closed.checkout_id, closed.envelope(), text)))
 }

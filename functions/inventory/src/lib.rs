@@ -3,6 +3,7 @@
 //! Must not know: queues, tables, other functions.
 
 use commerce::order::{Line, Lines, OrderCancelled, OrderPlaced};
+use commerce::returns::{PaymentRefunded, Return};
 use commerce::step::{
     InquireStock, ReleaseStock, ReservationMade, ReservationRefused, ReservationReleased, ReserveStock,
 };
@@ -19,6 +20,7 @@ pub fn consumer() -> Consumer {
         .on_command(reserve)
         .on_command(inquire)
         .on_command(release)
+        .on(restock)
 }
 
 /// All lines or none: when one is short, the order is rejected on that sku and nothing is reserved.
@@ -104,4 +106,12 @@ async fn inquire(cx: &Context<'_>, command: Received<InquireStock>) -> Result<Tx
 async fn release(cx: &Context<'_>, command: Received<ReleaseStock>) -> Result<Tx, Failure> {
     let checkout_id = command.checkout_id.clone();
     Ok(give_back(cx, &command.lines, &checkout_id).await?.record(ReservationReleased { checkout_id }))
+}
+
+/// What was paid back is for sale again, and with that the return is closed.
+async fn restock(cx: &Context<'_>, refunded: Received<PaymentRefunded>) -> Result<Tx, Failure> {
+    let returned = cx.get::<Return>(&refunded.checkout_id).await?.or_reject("what is refunded was returned")?;
+    let tx = give_back(cx, returned.lines(), &refunded.checkout_id).await?;
+    let (returned, closed) = returned.close();
+    Ok(tx.replace(returned).record(closed))
 }

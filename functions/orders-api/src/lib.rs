@@ -25,6 +25,7 @@ pub async fn route(api: &Api<'_>, request: &HttpRequest) -> Result<Reply, HttpEr
         ("GET", ["orders", order]) => look_up(api, request, id(order)?).await,
         ("POST", ["checkouts"]) => checkouts::submit(api, request).await,
         ("POST", ["checkouts", checkout, "decision"]) => checkouts::decide(api, request, id(checkout)?).await,
+        ("POST", ["checkouts", checkout, "return"]) => checkouts::take_back(api, request, id(checkout)?).await,
         ("POST", ["stock", sku, "receipts"]) => receive(api, request, id(sku)?).await,
         ("GET", ["customers", customer, "timeline"]) => timeline(api, request, id(customer)?).await,
         _ => Err(HttpError::new(404, "no_such_route", "this API has no such method and path")),

@@ -1,4 +1,5 @@
-//! `payments`: carries out what a saga orders of a payment, at a provider, and says what the bank said.
+//! `payments`: carries out what a saga orders of a payment, at a provider, and says what the bank said; refunds what comes
+//! back.
 //! Must not know: queues, tables, who orders it.
 //!
 //! The provider is asked under a key that is the same for every attempt, so that asking twice moves money once. What the
@@ -9,6 +10,7 @@ pub mod provider;
 use std::rc::Rc;
 
 use commerce::payment::{Payment, PaymentStatus};
+use commerce::returns::ReturnReceived;
 use commerce::step::{
     AuthorisePayment, CapturePayment, InquirePayment, PaymentAuthorised, PaymentDeclined, Step, VoidPayment,
 };
@@ -18,13 +20,15 @@ use towpath::{Consumer, Context, Failure, IfUnknown, OrReject, Received, Tx};
 /// The consumer, as it is deployed, tested and simulated: each with another provider.
 pub fn consumer(provider: impl PaymentProvider + 'static) -> Consumer {
     let provider = Rc::new(provider);
-    let (authorising, capturing, voiding) = (Rc::clone(&provider), Rc::clone(&provider), provider);
+    let (authorising, capturing) = (Rc::clone(&provider), Rc::clone(&provider));
+    let (voiding, refunding) = (Rc::clone(&provider), provider);
     Consumer::new("payments")
         .effects(IfUnknown::Retry)
         .on_command(async move |cx: &Context<'_>, command| authorise(cx, &*authorising, command).await)
         .on_command(inquire)
         .on_command(async move |cx: &Context<'_>, command| void(cx, &*voiding, command).await)
         .on_command(async move |cx: &Context<'_>, command| capture(cx, &*capturing, command).await)
+        .on(async move |cx: &Context<'_>, returned| refund(cx, &*refunding, returned).await)
 }
 
 async fn authorise(
@@ -61,6 +65,8 @@ async fn inquire(cx: &Context<'_>, command: Received<InquirePayment>) -> Result<
         }
         PaymentStatus::Captured => Tx::new().record(payment.clone().captured().1),
         PaymentStatus::Voided => Tx::new().record(payment.clone().voided().1),
+        // Its saga is over: nobody asks any more.
+        PaymentStatus::Refunded => return Ok(Tx::new()),
     }
     .replace(payment))
 }
@@ -96,6 +102,21 @@ async fn capture(
             let (payment, declined) = payment.capture_declined();
             Ok(Tx::new().replace(payment).record(declined))
         }
+    }
+}
+
+async fn refund(
+    cx: &Context<'_>,
+    provider: &impl PaymentProvider,
+    returned: Received<ReturnReceived>,
+) -> Result<Tx, Failure> {
+    let payment = held(cx, &returned.checkout_id).await?;
+    match provider.refund(&cx.effect()?, &returned.checkout_id).await? {
+        Answer::Done(_) => {
+            let (payment, refunded) = payment.refunded();
+            Ok(Tx::new().replace(payment).record(refunded))
+        }
+        Answer::No(word) => Err(Failure::reject("refund refused", format!("the provider does not refund it: {word}"))),
     }
 }
 

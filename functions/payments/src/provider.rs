@@ -36,8 +36,10 @@ pub enum Status {
     Authorised,
     /// Ours.
     Captured,
-    /// Given back.
+    /// Let go.
     Voided,
+    /// Given back.
+    Refunded,
 }
 
 /// A payment provider.
@@ -65,6 +67,12 @@ pub trait PaymentProvider {
     /// As [`PaymentProvider::authorise`].
     fn void(&self, effect: &Effect, payment: &AggregateId) -> impl Future<Output = Result<Answer, ProviderError>>;
 
+    /// Gives back what was taken.
+    ///
+    /// # Errors
+    /// As [`PaymentProvider::authorise`].
+    fn refund(&self, effect: &Effect, payment: &AggregateId) -> impl Future<Output = Result<Answer, ProviderError>>;
+
     /// Looks a payment up; `None` if the provider has none of this id. Changes nothing: of the effect only the time counts.
     ///
     /// # Errors
@@ -85,7 +93,7 @@ struct Authorisation<'a> {
 #[derive(Serialize)]
 struct Nothing {}
 
-/// `POST /payments`, `POST /payments/{id}/capture`, `POST /payments/{id}/void`, `GET /payments/{id}`; a no is 402.
+/// `POST /payments`, `POST /payments/{id}/capture`, `POST /payments/{id}/void`, `POST /payments/{id}/refund`, `GET /payments/{id}`; a no is 402.
 impl PaymentProvider for HttpProvider {
     async fn authorise(&self, effect: &Effect, payment: &AggregateId, amount: Cents) -> Result<Answer, ProviderError> {
         let asked = Authorisation { payment_id: payment, amount_cents: amount };
@@ -98,6 +106,10 @@ impl PaymentProvider for HttpProvider {
 
     async fn void(&self, effect: &Effect, payment: &AggregateId) -> Result<Answer, ProviderError> {
         answered(self.post(effect, &format!("/payments/{payment}/void"), &Nothing {}).await)
+    }
+
+    async fn refund(&self, effect: &Effect, payment: &AggregateId) -> Result<Answer, ProviderError> {
+        answered(self.post(effect, &format!("/payments/{payment}/refund"), &Nothing {}).await)
     }
 
     async fn find(&self, effect: &Effect, payment: &AggregateId) -> Result<Option<Payment>, ProviderError> {

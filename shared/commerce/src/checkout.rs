@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use towpath::{Aggregate, AggregateId, Entity, Event, Storage};
 
 use crate::order::Lines;
+use crate::returns::{Return, ReturnReceived};
 use crate::{Cents, CheckoutId, CustomerId};
 
 /// A checkout as it stands.
@@ -43,6 +44,12 @@ impl Checkout {
             lines: lines.clone(),
         };
         (Self { checkout_id, customer_id, lines, decision: None }, submitted)
+    }
+
+    /// Its goods have come back.
+    pub fn take_back(&self) -> (Return, ReturnReceived) {
+        let (id, customer, lines) = (self.checkout_id.clone(), self.customer_id.clone(), self.lines.clone());
+        Return::receive(id, customer, lines, self.lines.total())
     }
 
     /// Writes down what a person says; `None`: the same was said before.

@@ -12,7 +12,7 @@ pub struct TimelineEntry {
     pub at: Timestamp,
     /// What happened, for programs.
     pub event_type: EventType,
-    /// To which order.
+    /// To which order or checkout.
     pub order_id: OrderId,
     /// What happened, for people.
     pub text: String,

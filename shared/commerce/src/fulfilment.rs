@@ -137,6 +137,11 @@ impl Saga for Fulfilment {
 }
 
 impl Fulfilment {
+    /// Are the goods paid and on their way?
+    pub fn is_completed(&self) -> bool {
+        self.phase == Phase::Completed
+    }
+
     fn begin(checkout: CheckoutSubmitted) -> Decided {
         let saga = Self {
             checkout_id: checkout.checkout_id,

@@ -11,6 +11,7 @@
 //! | [`payment`] | `payment` | in [`step`] |
 //! | [`shipment`] | `shipment` | in [`step`] |
 //! | [`notification`] | `notification`, one per message | `notification.sent`, `notification.refused` |
+//! | [`returns`] | `return` | `return.received`, `payment.refunded`, `return.closed` |
 //! | [`customer`] | none: a read model | |
 
 pub mod checkout;
@@ -20,6 +21,7 @@ pub mod notification;
 pub mod order;
 pub mod payment;
 mod quantity;
+pub mod returns;
 pub mod shipment;
 pub mod step;
 pub mod stock;

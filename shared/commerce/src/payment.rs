@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use towpath::{Aggregate, AggregateId, Entity, Storage};
 
+use crate::returns::PaymentRefunded;
 use crate::step::{PaymentAuthorised, PaymentCaptured, PaymentDeclined, PaymentVoided, Step};
 use crate::{Cents, CheckoutId};
 
@@ -21,6 +22,8 @@ pub enum PaymentStatus {
     Captured,
     /// It is the customer's again.
     Voided,
+    /// It was ours, and is the customer's again.
+    Refunded,
 }
 
 /// The payment of one checkout.
@@ -68,6 +71,12 @@ impl Payment {
     pub fn voided(self) -> (Self, PaymentVoided) {
         let event = PaymentVoided { checkout_id: self.checkout_id.clone(), amount_cents: self.amount_cents };
         (Self { status: PaymentStatus::Voided, ..self }, event)
+    }
+
+    /// What was ours is the customer's again.
+    pub fn refunded(self) -> (Self, PaymentRefunded) {
+        let event = PaymentRefunded { checkout_id: self.checkout_id.clone(), amount_cents: self.amount_cents };
+        (Self { status: PaymentStatus::Refunded, ..self }, event)
     }
 
     /// Where it stands.

@@ -24,6 +24,7 @@ const ROUNDS: usize = 100;
 
 /// The world of one story, with all consumers.
 pub struct Stage {
+    story: String,
     world: World,
     consumers: Vec<Consumer>,
     instead: Option<Instead>,
@@ -68,6 +69,7 @@ pub(crate) struct Instead {
 /// Tells a story from its beginning to its end.
 pub(crate) fn tell(story: &Story, consumers: Vec<Consumer>, instead: Option<Instead>) -> Told {
     let stage = Stage {
+        story: story.name.clone(),
         world: World::default(),
         consumers,
         instead,
@@ -78,7 +80,7 @@ pub(crate) fn tell(story: &Story, consumers: Vec<Consumer>, instead: Option<Inst
     };
     let whole = async {
         (story.tell)(&stage).await;
-        stage.settle(&story.name).await;
+        stage.rest().await;
     };
     whole
         .now_or_never()
@@ -102,8 +104,10 @@ impl Stage {
         self.told.borrow_mut().failures.push(why);
     }
 
-    /// Every consumer handles what it has not seen, until nothing new is recorded.
-    async fn settle(&self, story: &str) {
+    /// Every consumer handles what it has not seen, until nothing new is recorded. A story ends so; one that goes on with what
+    /// consumers have made of it does so in between, too.
+    pub async fn rest(&self) {
+        let story = self.story.as_str();
         for _ in 0..ROUNDS {
             let new = self.unseen();
             if new.is_empty() {

@@ -137,6 +137,10 @@ impl PaymentProvider for Teller {
         self.0.ask(&effect.key, payment, |bank| bank.change(payment, Status::Voided))
     }
 
+    async fn refund(&self, effect: &Effect, payment: &AggregateId) -> Result<Answer, ProviderError> {
+        self.0.ask(&effect.key, payment, |bank| bank.change(payment, Status::Refunded))
+    }
+
     async fn find(&self, _: &Effect, payment: &AggregateId) -> Result<Option<Held>, ProviderError> {
         Ok(self.0.held.borrow().get(payment).cloned())
     }
@@ -266,7 +270,7 @@ fn settled(tables: &Tables, bank: &Bank, key: &AggregateKey, state: &Value) -> R
     let by_hand = |command: &str| state["by_hand"].as_array().is_some_and(|of| of.iter().any(|of| of == command));
     let money = bank.held.borrow().get(&key.id).map(|held| held.status);
     let money_is_right = match money {
-        Some(Status::Captured) => completed,
+        Some(Status::Captured | Status::Refunded) => completed,
         Some(Status::Authorised) => !completed && by_hand("payment.void"),
         Some(Status::Voided) | None => !completed,
     };
@@ -281,6 +285,7 @@ fn settled(tables: &Tables, bank: &Bank, key: &AggregateKey, state: &Value) -> R
     let books_are_right = by_hand("payment.void")
         || match (money, said.as_deref()) {
             (Some(Status::Captured), said) => said == Some("captured"),
+        (Some(Status::Refunded), said) => said == Some("refunded"),
             (Some(Status::Voided), said) => said == Some("voided"),
             (Some(Status::Authorised), said) => matches!(said, Some("authorised" | "capture_declined")),
             (None, said) => matches!(said, None | Some("declined")),
