@@ -38,11 +38,16 @@ pub(crate) fn filters(stack: &Stack) -> Findings {
             findings.push(format!("the consumer {name} has no function with a queue in template.yaml"));
             continue;
         };
-        let sent: BTreeSet<String> = stack
-            .each("AWS::SNS::Subscription")
-            .filter(is_own)
-            .flat_map(|subscription| texts(&subscription.property("FilterPolicy")["event_type"]))
-            .collect();
+        let by = |attribute: &str| -> BTreeSet<String> {
+            let own = stack.each("AWS::SNS::Subscription").filter(is_own);
+            own.flat_map(|subscription| texts(&subscription.property("FilterPolicy")[attribute])).collect()
+        };
+        let addressed: BTreeSet<String> = stack.commanded.get(name).into_iter().cloned().collect();
+        if by("consumer") != addressed {
+            let (code, filter) = (joined(&addressed), joined(&by("consumer")));
+            findings.push(format!("{name}: commands to {code}, but CommandsTo of {} is {filter}", first.scope()));
+        }
+        let sent = by("event_type");
         if sent != *handled {
             let (code, filter) = (joined(handled), joined(&sent));
             findings.push(format!("{name} handles {code}, but EventTypes of {} is {filter}", first.scope()));

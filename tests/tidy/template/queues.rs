@@ -120,8 +120,10 @@ pub(crate) fn subscriptions(stack: &Stack) -> Findings {
             (*subscription.property("RawMessageDelivery") == true, "RawMessageDelivery must be true"),
             (
                 *subscription.property("FilterPolicyScope") == "MessageAttributes"
-                    && !items(&subscription.property("FilterPolicy")["event_type"]).is_empty(),
-                "its FilterPolicy must be on the message attribute event_type",
+                    && ["event_type", "consumer"]
+                        .iter()
+                        .any(|by| !items(&subscription.property("FilterPolicy")[by]).is_empty()),
+                "its FilterPolicy must be on a message attribute: event_type of events, consumer of commands",
             ),
             (is_queue(queue), "its Endpoint must be a FIFO queue of this stack"),
             (is_queue(kept), "its RedrivePolicy must name a FIFO queue for what cannot be delivered"),

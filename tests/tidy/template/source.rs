@@ -20,6 +20,8 @@ pub(crate) struct Source {
     pub(crate) functions: BTreeSet<String>,
     /// What each consumer's code handles.
     pub(crate) handled: BTreeMap<String, BTreeSet<String>>,
+    /// The consumers that carry out commands.
+    pub(crate) commanded: BTreeSet<String>,
 }
 
 /// Plain CloudFormation to JSON, by the parser that `sam` uses itself.
@@ -39,6 +41,11 @@ pub(crate) fn read() -> Source {
         templates,
         functions: layers::functions(&layers::packages()),
         handled: consumers.iter().map(|consumer| (consumer.name().to_string(), types(consumer))).collect(),
+        commanded: consumers
+            .iter()
+            .filter(|consumer| consumer.command_types().next().is_some())
+            .map(|consumer| consumer.name().to_string())
+            .collect(),
     }
 }
 

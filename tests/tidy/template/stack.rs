@@ -14,6 +14,8 @@ pub(crate) struct Stack {
     pub(crate) functions: BTreeSet<String>,
     /// What each consumer's code handles.
     pub(crate) handled: BTreeMap<String, BTreeSet<String>>,
+    /// The consumers that carry out commands.
+    pub(crate) commanded: BTreeSet<String>,
 }
 
 /// One resource.
@@ -69,11 +71,16 @@ impl Stack {
         let mut resources = Vec::new();
         for (scope, template) in resolver.stacks() {
             for (name, body) in template["Resources"].as_object().into_iter().flatten() {
+                let condition = body["Condition"].as_str().map(|name| &template["Conditions"][name]);
+                if condition.is_some_and(|condition| !resolver.holds(&scope, condition)) {
+                    continue;
+                }
                 let kind = body["Type"].as_str().unwrap_or_default().to_owned();
                 resources.push(Resource { place: place(&scope, name), kind, body: resolver.resolve(&scope, body) });
             }
         }
-        Self { resources, functions: source.functions.clone(), handled: source.handled.clone() }
+        let Source { functions, handled, commanded, .. } = source.clone();
+        Self { resources, functions, handled, commanded }
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Resource> {
@@ -151,6 +158,23 @@ impl<'a> Resolver<'a> {
         let url = root["Resources"][scope]["Properties"]["TemplateURL"].as_str().unwrap_or_default();
         let path = url.rfind("infra/").map_or(url, |start| &url[start..]);
         self.source.templates.get(path).unwrap_or_else(|| panic!("{scope} is made of {url}, which is not in infra/"))
+    }
+
+    /// Does a condition hold with the parameters as they are?
+    fn holds(&self, scope: &str, condition: &Value) -> bool {
+        if let Some(not) = condition["Fn::Not"].get(0) {
+            return !self.holds(scope, not);
+        }
+        let text = |side: &Value| match self.resolve(scope, side) {
+            Value::Object(join) => {
+                let items = join["Fn::Join"][1].as_array().cloned().unwrap_or_default();
+                items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(join["Fn::Join"][0].as_str().unwrap_or_default())
+            }
+            plain => plain.as_str().unwrap_or_default().to_owned(),
+        };
+        let sides = &condition["Fn::Equals"];
+        assert!(sides.is_array(), "a condition of {scope:?} is neither Equals nor Not: {condition}");
+        text(&sides[0]) == text(&sides[1])
     }
 
     fn resolve(&self, scope: &str, value: &Value) -> Value {
