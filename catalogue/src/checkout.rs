@@ -47,8 +47,8 @@ pub(crate) fn add(catalogue: Catalogue) -> Catalogue {
         .event(event!(ReturnReceived).owner("sales").kept(ACCOUNTS).by(&["orders-api"]))
         .event(event!(PaymentRefunded).owner("payments").kept(ACCOUNTS).by(&["payments"]))
         .event(event!(ReturnClosed).owner("sales").kept(ACCOUNTS).by(&["inventory"]))
-        // Nobody records it by himself: an operator's `towpath dlq skip` does.
-        .event(event!(CommandPassedOver).owner("operations").kept(MONTHS).by(&[]))
+        // The consumer records it when an operator says `towpath dlq skip`.
+        .event(event!(CommandPassedOver).owner("operations").kept(MONTHS).by(&["payments"]))
         .story("fulfilled", async |stage| {
             receive(stage, "tea", 10).await;
             check_out(stage, 2, 450).await;
@@ -79,6 +79,11 @@ pub(crate) fn add(catalogue: Catalogue) -> Catalogue {
             let checkout = check_out(stage, 3, 450).await;
             stage.rest().await;
             take_back(stage, &checkout).await;
+        })
+        .story("passed-over", async |stage| {
+            receive(stage, "tea", 10).await;
+            stage.pass_over("payment.authorise");
+            check_out(stage, 2, 450).await;
         })
         .story("refused", async |stage| {
             let checkout = check_out(stage, 1, 150_000).await;

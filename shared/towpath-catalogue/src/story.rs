@@ -4,6 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -11,8 +12,12 @@ use futures_util::future::{LocalBoxFuture, ready};
 use serde_json::Value;
 use towpath::batch::{ConsumerPorts, Message, handle_batch};
 use towpath::command::CommandPorts;
-use towpath::ports::{Host, JournalRow};
-use towpath::{AggregateKey, Consumer, Data, Envelope, Era, Kind, Older, Producer, Seq, Timestamp, Visibility};
+use towpath::ports::{CursorKey, Host, JournalRow};
+use towpath::wake::handle_wake;
+use towpath::{
+    AggregateKey, Consumer, Data, Envelope, Era, Failure, Instruction, Kind, Older, Producer, Rev, Seq, Timestamp, Verb,
+    Visibility, Wake,
+};
 use towpath_sim::World;
 
 use crate::entry::Story;
@@ -32,6 +37,8 @@ pub struct Stage {
     draws: Cell<u64>,
     seen: RefCell<BTreeSet<(AggregateKey, Seq)>>,
     told: RefCell<Told>,
+    /// Types of commands that their consumers refuse, and that an operator then passes over.
+    refused: Rc<RefCell<BTreeSet<String>>>,
 }
 
 /// What a story came to.
@@ -68,10 +75,20 @@ pub(crate) struct Instead {
 
 /// Tells a story from its beginning to its end.
 pub(crate) fn tell(story: &Story, consumers: Vec<Consumer>, instead: Option<Instead>) -> Told {
+    let refused: Rc<RefCell<BTreeSet<String>>> = Rc::default();
+    let refusing = |consumer: Consumer| {
+        let refused = Rc::clone(&refused);
+        consumer.before(move |envelope| match refused.borrow().contains(envelope.event_type.as_str()) {
+            true => Err(Failure::reject("refused", "the story wants it so")),
+            false => Ok(()),
+        })
+    };
+    let consumers = consumers.into_iter().map(refusing).collect();
     let stage = Stage {
         story: story.name.clone(),
         world: World::default(),
         consumers,
+        refused,
         instead,
         step: Cell::default(),
         draws: Cell::default(),
@@ -93,6 +110,11 @@ impl Stage {
     pub fn ports<'a>(&'a self, producer: &'a Producer) -> CommandPorts<'a> {
         self.next();
         CommandPorts { store: &self.world, host: self, producer, era: Era::FIRST }
+    }
+
+    /// From now on the consumer of this type of command refuses it, and an operator passes it over.
+    pub fn pass_over(&self, command: &str) {
+        self.refused.borrow_mut().insert(command.to_owned());
     }
 
     fn next(&self) {
@@ -161,6 +183,10 @@ impl Stage {
                 producer: &producer,
                 era: Era::FIRST,
             };
+            if self.refused.borrow().contains(envelope.event_type.as_str()) {
+                self.pass(consumer, ports, &envelope).await;
+                continue;
+            }
             let group = format!("{}#0", envelope.tenant_id);
             let message = Message { id: "1".to_owned(), group, receives: 1, body: envelope.to_body() };
             let report = handle_batch(consumer, ports, &[message]).await;
@@ -173,6 +199,16 @@ impl Stage {
                 told.events.last_mut().expect("it was just told").taken.push(name.to_string());
             }
         }
+    }
+
+    /// It is parked, as the consumer refuses it, and then an operator passes it over.
+    async fn pass(&self, consumer: &Consumer, ports: ConsumerPorts<'_>, envelope: &Envelope) {
+        let aggregate = envelope.aggregate();
+        handle_wake(consumer, ports, &Wake::advance(aggregate.clone()), 1).await;
+        let key = CursorKey { aggregate: aggregate.clone(), consumer: consumer.name().clone() };
+        let rev = self.world.tables().progress.get(&key).map_or(Rev::ZERO, |row| row.cursor.rev);
+        let order = Instruction { rev, who: "ann".to_owned(), why: "settled by hand".to_owned() };
+        handle_wake(consumer, ports, &Wake { aggregate, verb: Verb::Skip(order) }, 1).await;
     }
 
     /// The envelope, or the one with the sample that is to be tried.
