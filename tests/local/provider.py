@@ -42,7 +42,7 @@ class Ledger:
         with self.lock:
             self.attempts[key] += 1
             fault = told or (share(key) if self.attempts[key] == 1 else "")
-            if fault:
+            if fault in FAULTS:
                 self.faults[fault] += 1
             return fault
 

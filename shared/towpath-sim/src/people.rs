@@ -69,7 +69,7 @@ impl Cloud {
             Crew::Absent => return,
             Crew::CommandLine => false,
             // Where the outcome is unknown a redrive changes nothing: somebody has to ask the provider and say so.
-            Crew::Console => !emptied && !(self.is_somewhere_unknown() && self.dice.chance(5_000)),
+            Crew::Console => !(emptied || self.is_somewhere_unknown() && self.dice.chance(5_000)),
             Crew::Both => self.dice.chance(5_000),
         };
         for consumer in 0..self.consumers.len() {

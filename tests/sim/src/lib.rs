@@ -10,6 +10,7 @@
 
 pub mod begin;
 pub mod diary;
+pub mod effects;
 pub mod mailer;
 pub mod plan;
 pub mod proof;
