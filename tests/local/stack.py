@@ -94,6 +94,7 @@ def arguments() -> argparse.Namespace:
     for verb in (up_verb, bare_verb):
         verb.add_argument("--port", type=int, default=0, help="0 takes a free one (default)")
     up_verb.add_argument("--through", default="", help="what the functions take for AWS, if not the emulator itself")
+    up_verb.add_argument("--without-provider", action="store_true", help="no provider of mails: notify-customer does not run")
     deploy_verb = add_verb(verbs, "deploy", deploy_onto, "deploy the stack onto an end point that is already there")
     deploy_verb.add_argument("--endpoint", required=True, help="such as http://127.0.0.1:4566")
     add_verb(verbs, "down", down, "stop the emulator and everything it started")
@@ -122,7 +123,7 @@ def up(instance: Instance, options: argparse.Namespace) -> None:
     refuse_second(instance)
     endpoint = start(instance, options.port, options.through)
     try:
-        deploy(instance, endpoint, options, provider(instance))
+        deploy(instance, endpoint, options, "" if options.without_provider else provider(instance))
     except BaseException:
         stop(instance)
         raise
