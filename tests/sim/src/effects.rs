@@ -8,6 +8,7 @@ use std::rc::Rc;
 use commerce::order::{OrderCancelled, OrderPlaced};
 use notify_customer::provider::{Answer, Mail, Mailer};
 use towpath::ports::Wakes;
+use towpath::trouble::{LEASE, OVERDUE};
 use towpath::{
     Consumer, Context, Effect, EffectKey, Event, EventId, Failure, IfUnknown, Instruction, ProviderError, Received,
     Status, Tx, Verb, Wake,
@@ -50,6 +51,13 @@ pub fn held(depth: Depth) -> Swept {
             &sent,
         );
         let mut through = world.work(&consumer).await;
+        // An order's attempt that ended with its process: the auditor finds it when its time is over, and then it may be ordered
+        // again.
+        if world.tables().progress.values().any(|at| at.cursor.trouble.as_ref().is_some_and(|of| of.running.is_some()))
+        {
+            world.pass(OVERDUE + LEASE);
+            through &= world.audit(&consumer).await && world.work(&consumer).await;
+        }
         for (key, at) in world.tables().progress.iter().filter(|(_, at)| at.cursor.status == Status::Parked) {
             let trouble = at.cursor.trouble.as_ref().unwrap();
             assert!(trouble.is_unknown(), "{trouble:?}");
