@@ -22,7 +22,7 @@ HOST = "127.0.0.1"
 LATE_SECONDS = 12.0  # longer than anybody waits
 BODY_BYTES = 64 * 1024
 # Of a thousand keys, at the first attempt. `twice` does it a second time although the key is known: nobody's keys are perfect.
-FAULTS = {"fail": 50, "lost": 40, "late": 10, "twice": 0}
+FAULTS = {"fail": 50, "lost": 40, "late": 5, "twice": 0}
 # Amounts that end so are declined at once, or held and then not given.
 DECLINED_CENTS, EXPIRED_CENTS = 13, 17
 NEXT = {"capture": ("authorised", "captured"), "void": ("authorised", "voided"), "refund": ("captured", "refunded")}
@@ -44,7 +44,7 @@ class Ledger:
         with self.lock:
             self.attempts[key] += 1
             fault = told or (share(key) if self.attempts[key] == 1 else "")
-            if fault:
+            if fault in FAULTS:
                 self.faults[fault] += 1
             return fault
 

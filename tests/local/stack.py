@@ -94,6 +94,7 @@ def arguments() -> argparse.Namespace:
     for verb in (up_verb, bare_verb):
         verb.add_argument("--port", type=int, default=0, help="0 takes a free one (default)")
     up_verb.add_argument("--through", default="", help="what the functions take for AWS, if not the emulator itself")
+    up_verb.add_argument("--without-provider", action="store_true", help="no provider of mails: notify-customer does not run")
     deploy_verb = add_verb(verbs, "deploy", deploy_onto, "deploy the stack onto an end point that is already there")
     deploy_verb.add_argument("--endpoint", required=True, help="such as http://127.0.0.1:4566")
     add_verb(verbs, "down", down, "stop the emulator and everything it started")
@@ -122,7 +123,7 @@ def up(instance: Instance, options: argparse.Namespace) -> None:
     refuse_second(instance)
     endpoint = start(instance, options.port, options.through)
     try:
-        deploy(instance, endpoint, options, provider(instance))
+        deploy(instance, endpoint, options, "" if options.without_provider else provider(instance))
     except BaseException:
         stop(instance)
         raise
@@ -196,11 +197,13 @@ def spawn(instance: Instance, endpoint: str, through: str) -> subprocess.Popen[b
 
 
 def provider(instance: Instance) -> str:
-    """Starts the provider of mails and payments in the emulator's process group, so that both end together. Its address."""
-    group = json.loads(instance.process_file.read_text())["pid"]
+    """Starts the provider of mails and payments, in a process group of its own that ends with the emulator. Its address."""
     with instance.log_file.open("ab") as log:
         process = subprocess.Popen([sys.executable, PROVIDER, "--say", instance.provider_file], stdin=subprocess.DEVNULL,
-                                   stdout=log, stderr=subprocess.STDOUT, process_group=group)
+                                   stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+    known = json.loads(instance.process_file.read_text())
+    known["provider"] = {"pid": process.pid, "born": born(process.pid)}
+    instance.process_file.write_text(json.dumps(known) + "\n")
     if not wait_until(lambda: instance.provider_file.exists() or process.poll() is not None, START_SECONDS) or process.poll() is not None:
         raise Trouble(f"the provider did not start. Its own words are in {instance.log_file.relative_to(ROOT)}")
     return str(json.loads(instance.provider_file.read_text())["url"])
@@ -229,18 +232,19 @@ def end(pid: int, how: signal.Signals) -> None:
 
 
 def living(instance: Instance) -> list[int]:
-    """The processes of the instance: its emulator's group, and functions that outlived the emulator."""
-    known = json.loads(instance.process_file.read_text()) if instance.process_file.exists() else None
-    group = known["pid"] if known and born(known["pid"]) in (known["born"], None) else None
+    """The processes of the instance: its emulator's group, its provider's, and functions that outlived the emulator."""
+    known = json.loads(instance.process_file.read_text()) if instance.process_file.exists() else {}
+    leaders = [each for each in (known, known.get("provider")) if each]
+    groups = {each["pid"] for each in leaders if born(each["pid"]) in (each["born"], None)}
     pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    return [pid for pid in pids if belongs(pid, group, instance)]
+    return [pid for pid in pids if belongs(pid, groups, instance)]
 
 
-def belongs(pid: int, group: int | None, instance: Instance) -> bool:
+def belongs(pid: int, groups: set[int], instance: Instance) -> bool:
     fields = stat(pid)
     if not fields or fields[0] == "Z":
         return False
-    if group is not None and int(fields[2]) == group:
+    if int(fields[2]) in groups:
         return True
     try:
         return Path(os.readlink(f"/proc/{pid}/exe")).is_relative_to(instance.scratch)

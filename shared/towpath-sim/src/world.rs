@@ -166,7 +166,7 @@ impl World {
     }
 
     /// Time passes.
-    pub(crate) fn pass(&self, time: Duration) {
+    pub fn pass(&self, time: Duration) {
         self.ticks.set(self.ticks.get() + millis(time));
     }
 

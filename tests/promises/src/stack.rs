@@ -62,7 +62,7 @@ pub(crate) fn script(arguments: &[&str]) -> Result<()> {
 impl Stack {
     pub(crate) fn up() -> Result<Self> {
         let name = format!("promises-{}", std::process::id());
-        script(&["up", "--name", &name, "--stage", "test", "--port", "0"])?;
+        script(&["up", "--name", &name, "--stage", "test", "--port", "0", "--without-provider"])?;
         Self::read(&name)
     }
 

@@ -11,6 +11,7 @@
 pub mod begin;
 pub mod checkouts;
 pub mod diary;
+pub mod effects;
 pub mod mailer;
 pub mod plan;
 pub mod proof;

@@ -13,6 +13,7 @@ use towpath_sim::{Clock, Swept, Tables, World, crash_sweep, pair_sweep};
 use crate::begin::{DOUBLED, GAP, IN_ORDER, cancel, handled, place, receive, same, shop, waiting};
 use crate::diary::{self, Behaviour, Poison, Temper};
 use crate::steps::{self, Course};
+use crate::effects;
 
 /// How much is broken at once.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +28,7 @@ pub enum Depth {
 pub type Scenario = fn(Depth) -> Swept;
 
 /// All of them.
-pub const ALL: [(&str, Scenario); 20] = [
+pub const ALL: [(&str, Scenario); 22] = [
     ("a handler with events, in order", |depth| deliver(depth, inventory::consumer, IN_ORDER, 0)),
     ("a handler with events, a gap", |depth| deliver(depth, inventory::consumer, GAP, 0)),
     ("a handler with events, doubled", |depth| deliver(depth, inventory::consumer, DOUBLED, 0)),
@@ -48,6 +49,8 @@ pub const ALL: [(&str, Scenario); 20] = [
     ("a saga, undone from the last step on", |depth| fulfilled(depth, Course::CaptureDeclined)),
     ("a saga, each step asked about", |depth| fulfilled(depth, Course::Asked)),
     ("a saga, a command passed over", |depth| fulfilled(depth, Course::PassedOver)),
+    ("a mail with a key", effects::keyed),
+    ("an effect that nobody may have twice", effects::held),
 ];
 
 /// Runs each scenario, on two threads; in the order of [`ALL`].
