@@ -8,11 +8,13 @@
 //! | [`customer`] | none: a read model | |
 
 pub mod customer;
+mod money;
 pub mod order;
 mod quantity;
 pub mod stock;
 
-pub use quantity::{Cents, InvalidAmount, Quantity};
+pub use money::Cents;
+pub use quantity::{InvalidAmount, Quantity};
 
 /// A tenant's name for a kind of goods.
 pub type Sku = towpath::AggregateId;
