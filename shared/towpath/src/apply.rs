@@ -5,14 +5,17 @@
 use std::rc::Rc;
 
 use crate::batch::ConsumerPorts;
-use crate::commit::{Cause, Commit, heads_needed, plan};
+use crate::commit::{Cause, Commit, Read, heads_needed, plan};
 use crate::consumer::Run;
 use crate::group::{Group, Overlay};
 use crate::panics::caught;
 use crate::planted::is_on;
 use crate::ports::{CommitError, CursorKey, Position, Write};
+use crate::sourced::{Snapshots, keep};
 use crate::tx::TxError;
-use crate::{AggregateKey, CausationId, Consumer, ConsumerName, Context, Counts, Cursor, Envelope, EventType, Failure};
+use crate::{
+    AggregateKey, CausationId, Consumer, ConsumerName, Context, Counts, Cursor, Envelope, EventType, Failure, Storage,
+};
 
 /// A consumer at work: its handlers and its world.
 #[derive(Clone, Copy)]
@@ -26,6 +29,7 @@ pub(crate) struct Worker<'a> {
 /// What one event comes to.
 pub(crate) struct Applied {
     writes: Vec<Write>,
+    snapshots: Snapshots,
     lag: u64,
     /// Where the consumer will be.
     pub(crate) position: Position,
@@ -46,6 +50,7 @@ impl<'a> Worker<'a> {
         let now = self.ports.host.now();
         let handler = self.consumer.handler(envelope)?;
         caught(async { self.consumer.interrupted(envelope) }).await?;
+        let mut snapshots = Snapshots::new();
         let (mut writes, state) = match &handler.run {
             Run::Fold(fold) => {
                 let state = before.and_then(|position| position.state.as_deref());
@@ -55,13 +60,14 @@ impl<'a> Worker<'a> {
                 let cx = Context::new(self.ports.store, self.ports.host, &envelope.tenant_id).on(overlay);
                 let tx = caught(async { run(&cx, Rc::clone(envelope)).await }).await?;
                 let tx = tx.keep_older(|event_type, version| self.ports.host.also_writes(event_type, version));
-                let mut heads = cx.into_reads();
+                let mut heads;
+                (heads, snapshots) = cx.into_parts();
                 for key in heads_needed(&tx, &envelope.tenant_id, &heads) {
                     let head = match overlay.head(&key) {
                         Some(head) => Some(head.clone()),
                         None => self.ports.store.head(&key).await?,
                     };
-                    heads.insert(key, head);
+                    heads.insert(key, Read { storage: Storage::Events, head });
                 }
                 (plan(tx, &heads, &self.cause(envelope), || self.ports.host.random()).map_err(author)?, None)
             }
@@ -73,7 +79,7 @@ impl<'a> Worker<'a> {
         // Alone it must fit, or it can never be written.
         let commit = Commit::new(writes).map_err(author)?;
         let lag = now.millis_since(envelope.occurred_at);
-        Ok(Applied { writes: commit.into_writes(), lag, position })
+        Ok(Applied { writes: commit.into_writes(), snapshots, lag, position })
     }
 
     /// The write that moves a cursor, if it is still `from`.
@@ -144,6 +150,7 @@ pub(crate) struct Draft {
     group: Group,
     counts: Counts,
     rows: Vec<Rc<Envelope>>,
+    snapshots: Snapshots,
 }
 
 impl Draft {
@@ -177,6 +184,7 @@ impl Draft {
         self.counts.lags.push(applied.lag);
         let appended = applied.writes.iter().filter(|write| matches!(write, Write::Append(_))).count();
         self.counts.committed += appended as u64;
+        self.snapshots.extend(applied.snapshots);
         self.group.add(applied.writes);
     }
 
@@ -189,6 +197,7 @@ impl Draft {
     pub(crate) async fn commit(&mut self, worker: Worker<'_>, counts: &mut Counts) -> Result<(), CommitError> {
         let counted = std::mem::take(&mut self.counts);
         self.rows.clear();
+        let snapshots = std::mem::take(&mut self.snapshots);
         if !self.group.is_empty() {
             let commit = self.group.take().map_err(|error| CommitError::Invalid(error.to_string()))?;
             for part in parts(commit)? {
@@ -196,6 +205,7 @@ impl Draft {
             }
         }
         counts.add(counted);
+        keep(worker.ports.store, &snapshots).await;
         Ok(())
     }
 }

@@ -7,6 +7,7 @@
 //! | for | read |
 //! |---|---|
 //! | writing an event, an entity, a handler | [`Event`], [`Entity`], [`Consumer`], [`Projection`], [`Tx`], [`OrReject`] |
+//! | an aggregate whose state is its events | [`EventSourced`], [`Folds`], [`Context::load`] |
 //! | the rule that decides | [`decide`] |
 //! | what a message carries | [`Envelope`] |
 //! | the machines | [`batch`], [`command`], [`relay`] |
@@ -37,6 +38,7 @@ mod report;
 #[cfg(feature = "schema")]
 mod schema;
 mod signal;
+mod sourced;
 mod start;
 mod time;
 pub mod trouble;
@@ -57,6 +59,7 @@ pub use ids::{
 pub use older::{AlsoWrites, InvalidAlsoWrites, Older};
 pub use report::{Counts, Failed, Then};
 pub use signal::{Instruction, Replay, Skipped, Ticket, Verb, Wake};
+pub use sourced::{EventSourced, Folds, state_at};
 pub use start::Start;
 pub use time::{InvalidTimestamp, Timestamp};
 pub use tx::{Command, Place, Tx, TxError};

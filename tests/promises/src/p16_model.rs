@@ -116,7 +116,11 @@ impl Case {
             0 => {
                 let known = tables.outbox.keys().filter(|(of, _)| *of == key).count() as u64;
                 let seq = if honest { known + 1 } else { self.dice.between(1, 4) };
-                Write::Append(self.row(&key, seq)?)
+                if self.dice.chance(2_000) {
+                    Write::CheckVacant { key, seq: Seq(seq) }
+                } else {
+                    Write::Append(self.row(&key, seq)?)
+                }
             }
             1 => {
                 let known = tables.entities.get(&key).map(|stored| stored.head.seq);
