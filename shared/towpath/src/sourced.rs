@@ -221,7 +221,7 @@ fn readable<A: EventSourced>(snapshot: Snapshot, past: &Past<A>) -> Option<(Snap
 /// Is the snapshot of the history that this row is of, and of a time that is asked for?
 fn is_of(snapshot: &Snapshot, row: &Envelope, until: Option<Timestamp>) -> bool {
     let same = row.seq == snapshot.seq && row.event_id == snapshot.event_id;
-    (same || is_on("a snapshot of another history believed")) && until.is_none_or(|until| row.occurred_at <= until)
+    same && until.is_none_or(|until| row.occurred_at <= until)
 }
 
 /// Is there nothing after this page? A query ends at its limit or at 1 MB, so a short and small page is the last one: the

@@ -8,7 +8,7 @@ use towpath::command::CommandPorts;
 use towpath::{Aggregate, Consumer, Envelope, Era, Seq};
 use towpath_sim::{Tables, World};
 
-use crate::shop;
+use crate::{points, shop};
 
 pub async fn receive(world: &World, sku: &str, quantity: u64) -> bool {
     with(world, async |ports| shop::receive(ports, "acme", &format!("receive-{sku}"), sku, quantity).await).await
@@ -20,6 +20,10 @@ pub async fn place(world: &World, order: &str, of: &[(&str, u64)]) -> bool {
 
 pub async fn cancel(world: &World, order: &str) -> bool {
     with(world, async |ports| shop::cancel(ports, "acme", order).await).await
+}
+
+pub async fn spend(world: &World, key: &str) -> bool {
+    with(world, async |ports| points::spend(ports, "acme", key).await).await
 }
 
 async fn with(world: &World, ask: impl AsyncFn(CommandPorts<'_>) -> Option<u16>) -> bool {

@@ -11,6 +11,7 @@
 pub mod begin;
 pub mod diary;
 pub mod plan;
+pub mod points;
 pub mod proof;
 pub mod rest;
 pub mod scenarios;

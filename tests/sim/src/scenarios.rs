@@ -10,8 +10,9 @@ use towpath::ports::{CursorKey, Position, Wakes};
 use towpath::{Consumer, Failure, Instruction, Replay, Seq, Status, Verb, Wake};
 use towpath_sim::{Clock, Swept, Tables, World, crash_sweep, pair_sweep};
 
-use crate::begin::{DOUBLED, GAP, IN_ORDER, cancel, handled, place, receive, same, shop, waiting};
+use crate::begin::{DOUBLED, GAP, IN_ORDER, cancel, handled, place, receive, same, shop, spend, waiting};
 use crate::diary::{self, Behaviour, Poison, Temper};
+use crate::points;
 
 /// How much is broken at once.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +27,7 @@ pub enum Depth {
 pub type Scenario = fn(Depth) -> Swept;
 
 /// All of them.
-pub const ALL: [(&str, Scenario); 16] = [
+pub const ALL: [(&str, Scenario); 18] = [
     ("a handler with events, in order", |depth| deliver(depth, inventory::consumer, IN_ORDER, 0)),
     ("a handler with events, a gap", |depth| deliver(depth, inventory::consumer, GAP, 0)),
     ("a handler with events, doubled", |depth| deliver(depth, inventory::consumer, DOUBLED, 0)),
@@ -43,6 +44,8 @@ pub const ALL: [(&str, Scenario); 16] = [
     ("relayed", relayed),
     ("found by the auditor", audited),
     ("commands with keys", commanded),
+    ("an aggregate that is its events, loaded by a handler", |depth| deliver(depth, points::consumer, DOUBLED, 0)),
+    ("an aggregate that is its events, with two kinds of writers", spent),
 ];
 
 /// Runs each scenario, on two threads; in the order of [`ALL`].
@@ -202,6 +205,12 @@ fn audited(depth: Depth) -> Swept {
     swept(depth, &shop(), async |world| {
         let consumer = order_summary::consumer();
         world.audit(&consumer).await && world.work(&consumer).await
+    })
+}
+
+fn spent(depth: Depth) -> Swept {
+    swept(depth, &waiting(IN_ORDER, 0), async |world| {
+        world.work(&points::consumer()).await && spend(world, "s-1").await && spend(world, "s-2").await
     })
 }
 
