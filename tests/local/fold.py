@@ -14,7 +14,9 @@ RECEIVED, RESERVED, REJECTED, RELEASED = "stock.received", "stock.reserved", "st
 HANDLES: dict[str, frozenset[str]] = {
     consumer: frozenset({PLACED, CANCELLED}) for consumer in ("inventory", "order-summary", "crm-timeline")}
 STORAGE = {"inventory": "progress", "order-summary": "views", "crm-timeline": "progress"}
-EVENT_TYPES = {"order": {PLACED, CANCELLED}, "stock": {RECEIVED, RESERVED, REJECTED, RELEASED}}
+EVENT_TYPES = {"order": {PLACED, CANCELLED}, "stock": {RECEIVED, RESERVED, REJECTED, RELEASED},
+               "invoice": {"invoice.issued", "invoice.line_added", "invoice.paid", "invoice.credited"}}
+EVENT_SOURCED = {"invoice"}
 
 
 @dataclass

@@ -255,5 +255,10 @@ pub(crate) async fn keep(store: &dyn Store, snapshots: &Snapshots) {
     }
 }
 
+/// The guide's code, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guides/event-sourced-aggregate.md")]
+struct Guide;
+
 #[cfg(test)]
 mod properties;

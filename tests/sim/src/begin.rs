@@ -69,6 +69,8 @@ pub fn handled(consumer: &Consumer) -> Tables {
 pub const IN_ORDER: &[(&str, u64)] = &[("o-1", 1), ("o-2", 1), ("o-3", 1), ("o-1", 2)];
 pub const GAP: &[(&str, u64)] = &[("o-1", 2), ("o-2", 1), ("o-3", 1), ("o-1", 1)];
 pub const DOUBLED: &[(&str, u64)] = &[("o-1", 1), ("o-1", 1), ("o-2", 1), ("o-1", 2), ("o-2", 1), ("o-3", 1)];
+/// Only what a consumer of placed orders is sent.
+pub const PLACED: &[(&str, u64)] = &[("o-1", 1), ("o-2", 1), ("o-2", 1), ("o-3", 1)];
 
 /// What must be the same: everything but ids and times, which differ from try to try, and the order in which orders come to
 /// the same stock, which no promise is about.

@@ -10,7 +10,7 @@ use towpath::ports::{CursorKey, Position, Wakes};
 use towpath::{Consumer, Failure, Instruction, Replay, Seq, Status, Verb, Wake};
 use towpath_sim::{Clock, Swept, Tables, World, crash_sweep, pair_sweep};
 
-use crate::begin::{DOUBLED, GAP, IN_ORDER, cancel, handled, place, receive, same, shop, spend, waiting};
+use crate::begin::{DOUBLED, GAP, IN_ORDER, PLACED, cancel, handled, place, receive, same, shop, spend, waiting};
 use crate::diary::{self, Behaviour, Poison, Temper};
 use crate::points;
 
@@ -44,7 +44,7 @@ pub const ALL: [(&str, Scenario); 18] = [
     ("relayed", relayed),
     ("found by the auditor", audited),
     ("commands with keys", commanded),
-    ("an aggregate that is its events, loaded by a handler", |depth| deliver(depth, points::consumer, DOUBLED, 0)),
+    ("an aggregate that is its events, loaded by a handler", |depth| deliver(depth, points::consumer, PLACED, 0)),
     ("an aggregate that is its events, with two kinds of writers", spent),
 ];
 
@@ -209,7 +209,7 @@ fn audited(depth: Depth) -> Swept {
 }
 
 fn spent(depth: Depth) -> Swept {
-    swept(depth, &waiting(IN_ORDER, 0), async |world| {
+    swept(depth, &waiting(PLACED, 0), async |world| {
         world.work(&points::consumer()).await && spend(world, "s-1").await && spend(world, "s-2").await
     })
 }
