@@ -1,19 +1,22 @@
 //! Invoices, whose state is their events: decided on all that was there (P0, P9), the same with and without snapshots (P8),
 //! told for any time (P10).
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use aws_sdk_dynamodb::types::AttributeValue;
+use commerce::invoice::Invoice;
 use serde_json::{Value, json};
+use towpath::command::{CommandPorts, Reply, Request, Verdict, execute};
 use towpath::ports::{JournalRow, Snapshot, Store};
-use towpath::{AggregateKey, EventId, Seq, Timestamp};
+use towpath::{AggregateKey, Context, Era, EventId, OrReject, Seq, Timestamp, Tx, state_at};
 
 use crate::Test;
-use crate::hands::Row;
+use crate::hands::{Row, host};
 use crate::p7_commands::towpath;
 use crate::stack::{Answer, Stack, wait};
 
 pub(crate) const TESTS: &[Test] = &[
     ("p8_the_state_is_the_same_with_a_snapshot_without_one_and_with_a_false_one", cache),
+    ("cost_a_load_is_a_snapshot_and_a_query_and_its_event_is_one_put", cost),
     ("p9_of_payments_at_once_those_are_taken_that_are_open", payments),
     ("p9_an_order_has_one_invoice_however_many_ask_at_once", one_invoice),
     ("p10_an_invoice_is_told_as_it_was_at_any_time", time_travel),
@@ -131,6 +134,39 @@ impl Stack {
         ensure!(self.store()?.snapshot(of).await?.is_none());
         Ok(())
     }
+}
+
+/// Counted between the SDK and the network, with 250 rows.
+fn cost(stack: &Stack) -> Result<()> {
+    wait(async {
+        let invoice = stack.invoice("es-cost")?;
+        stack.append((3..=250).map(|seq| line(&invoice, seq)).collect::<Result<Vec<JournalRow>>>()?).await?;
+        let (store, counter) = stack.counted_store()?;
+        let sent = || -> Vec<String> { counter.take().into_iter().map(|sent| sent.operation).collect() };
+        state_at::<Invoice>(&store, &invoice, None).await.map_err(|failure| anyhow::anyhow!("{failure}"))?;
+        let first = sent();
+        ensure!(first == ["GetItem", "Query", "Query", "Query", "PutItem"], "{first:?}");
+        let (host, producer) = (host(), "promises@1".parse()?);
+        let ports = CommandPorts { store: &store, host: &host, producer: &producer, era: Era::FIRST };
+        let request = Request {
+            tenant: invoice.tenant.clone(),
+            key: None,
+            hash: String::new(),
+            correlation_id: "es-cost".parse()?,
+            traceparent: None,
+        };
+        let pay = async |cx: &Context<'_>| {
+            let invoice = cx.load::<Invoice>(&invoice.id).await?.or_reject("it was issued")?;
+            let (_, paid) = invoice.pay(100.try_into()?).or_reject("it is open")?;
+            Ok(Verdict::Accept(Tx::new().record(paid), Reply::new(201, &0)))
+        };
+        for _ in 0..2 {
+            let reply = execute(ports, &request, pay).await?;
+            let requests = sent();
+            ensure!(reply.code == 201 && requests == ["GetItem", "Query", "PutItem"], "{requests:?}");
+        }
+        Ok(())
+    })
 }
 
 fn time_travel(stack: &Stack) -> Result<()> {
