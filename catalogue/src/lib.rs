@@ -5,13 +5,14 @@ mod checkout;
 mod shop;
 
 use commerce::notification::{NotificationRefused, NotificationSent};
+use commerce::invoice::{InvoiceCredited, InvoiceIssued, InvoiceLineAdded, InvoicePaid};
 use commerce::order::{OrderCancelled, OrderPlaced};
 use commerce::stock::{StockReceived, StockRejected, StockReleased, StockReserved};
 use serde_json::json;
 use towpath::Consumer;
 use towpath_catalogue::{Catalogue, event};
 
-use shop::{cancel, order_for, place, receive};
+use shop::{cancel, issue, order_for, place, receive, settle};
 
 const ACCOUNTS: &str = "10 years: accounts must be";
 const CORRESPONDENCE: &str = "2 years: a customer may ask what was said";
@@ -35,6 +36,10 @@ pub fn catalogue() -> Catalogue {
     let catalogue = Catalogue::new("The shop", consumers)
         .event(event!(OrderPlaced).owner("sales").kept(ACCOUNTS).by(&["orders-api"]))
         .event(event!(OrderCancelled).owner("sales").kept(ACCOUNTS).by(&["orders-api"]))
+        .event(event!(InvoiceIssued).owner("accounting").kept(ACCOUNTS).by(&["orders-api"]))
+        .event(event!(InvoiceLineAdded).owner("accounting").kept(ACCOUNTS).by(&["orders-api"]))
+        .event(event!(InvoicePaid).owner("accounting").kept(ACCOUNTS).by(&["orders-api"]))
+        .event(event!(InvoiceCredited).owner("accounting").kept(ACCOUNTS).by(&["orders-api"]))
         .event(event!(StockReceived).owner("warehouse").kept(STOCKTAKING).by(&["orders-api"]))
         .event(event!(StockReserved).owner("warehouse").kept(STOCKTAKING).by(&["inventory"]))
         .event(event!(StockRejected).owner("warehouse").kept(STOCKTAKING).by(&["inventory"]))
@@ -66,6 +71,18 @@ pub fn catalogue() -> Catalogue {
         .story("cancelled-without-reason", async |stage| {
             let order = place(stage, json!([{ "sku": "tea", "quantity": 1, "unit_price_cents": 0 }])).await;
             cancel(stage, &order, json!({})).await;
+        })
+        .story("billed", async |stage| {
+            let order = place(stage, json!([{ "sku": "tea", "quantity": 2, "unit_price_cents": 450 }])).await;
+            let invoice = issue(stage, json!({ "order_id": order })).await;
+            settle(stage, &invoice, "payments", json!({ "amount_cents": 900 })).await;
+            settle(stage, &invoice, "credits", json!({ "amount_cents": 450, "reason": "one was broken" })).await;
+        })
+        .story("billed-by-hand", async |stage| {
+            let invoice = issue(stage, json!({ "customer_id": "c-7" })).await;
+            let line = json!({ "text": "engraving, twice", "quantity": 2, "unit_price_cents": 1500 });
+            settle(stage, &invoice, "lines", line).await;
+            settle(stage, &invoice, "payments", json!({ "amount_cents": 1000 })).await;
         });
     checkout::add(catalogue)
 }

@@ -57,6 +57,17 @@ pub(crate) async fn take_back(stage: &Stage, checkout: &str) {
     post(stage, &format!("/checkouts/{checkout}/return"), json!({})).await;
 }
 
+/// Issues an invoice, and says its id.
+pub(crate) async fn issue(stage: &Stage, body: Value) -> String {
+    let said = post(stage, "/invoices", body).await;
+    said["invoice_id"].as_str().expect("an invoice has an id").to_owned()
+}
+
+/// Adds a line, a payment or a credit to an invoice.
+pub(crate) async fn settle(stage: &Stage, invoice: &str, what: &str, body: Value) {
+    post(stage, &format!("/invoices/{invoice}/{what}"), body).await;
+}
+
 async fn post(stage: &Stage, path: &str, body: Value) -> Value {
     let producer = "orders-api@0".parse().expect("it is name@version");
     let ports = stage.ports(&producer);

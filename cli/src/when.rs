@@ -42,7 +42,8 @@ impl FromStr for When {
 }
 
 impl When {
-    fn before(self, now: Timestamp) -> Timestamp {
+    /// The point in time, when it is `now`.
+    pub(crate) fn before(self, now: Timestamp) -> Timestamp {
         match self {
             Self::At(at) => at,
             Self::Ago(time) => now.minus(time),

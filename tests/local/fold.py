@@ -19,6 +19,7 @@ HANDLES["inventory"] |= {"stock.inquire", "stock.release", "stock.reserve", fold
 HANDLES["crm-timeline"] |= {fold_checkout.CLOSED}
 STORAGE = {"inventory": "progress", "order-summary": "views", "crm-timeline": "progress", "notify-customer": "progress"}
 EVENT_TYPES = {"order": {PLACED, CANCELLED}, "stock": {RECEIVED, RESERVED, REJECTED, RELEASED}, "notification": {SENT, REFUSED},
+               "invoice": {"invoice.issued", "invoice.line_added", "invoice.paid", "invoice.credited"},
                **fold_checkout.EVENT_TYPES}
 STATE_STORED = frozenset({"order", "stock"}) | fold_checkout.STATE_STORED
 

@@ -180,6 +180,12 @@ def entity(item: Item) -> Entity:
                   int(item["era"]), state, int(item["format"]))
 
 
+def add_entity(world: World, item: Item) -> None:
+    """Files one row of entities. A snapshot is only a cache: it says nothing that its journal does not say."""
+    if not item["aggregate"].endswith("#~snapshot"):
+        world.entities.append(entity(item))
+
+
 def _cursor(consumer: str, key: str, item: Item) -> Cursor:
     state = json.loads(item["state"]) if "state" in item else None
     return Cursor(consumer, Aggregate.parse(key), int(item["cursor"]), item.get("event_id"), int(item["era"]),
@@ -211,7 +217,7 @@ def add_progress(world: World, item: Item) -> None:
 def fill(world: World, table: str, items: Iterable[Item]) -> None:
     """Adds the items of one table; a row that cannot be read is kept as a fault, not thrown."""
     add = {"outbox": lambda i: world.events.append(event(i)),
-           "entities": lambda i: world.entities.append(entity(i)),
+           "entities": lambda i: add_entity(world, i),
            "views": lambda i: add_view(world, i),
            "progress": lambda i: add_progress(world, i)}[table]
     for item in items:

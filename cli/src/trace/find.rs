@@ -44,6 +44,7 @@ pub(super) async fn events(pipeline: &Pipeline, of: &Subject, now: Timestamp, ti
             }
             correlations.push(event.map_or_else(|| otherwise.clone(), |event| event.envelope.correlation_id));
         }
+        Subject::Of(..) => {} // the tenant is known before anything is looked for
         Subject::Aggregate(aggregate) => {
             (correlations, cut) = correlations_of(pipeline, aggregate, since).await?;
         }

@@ -3,6 +3,7 @@
 //! Must not know: tables, conditions, who else cares about an order.
 
 mod checkouts;
+mod invoices;
 
 use commerce::customer::TimelineEntry;
 use commerce::order::{Lines, Order, OrderStatus, OrderSummary};
@@ -27,6 +28,11 @@ pub async fn route(api: &Api<'_>, request: &HttpRequest) -> Result<Reply, HttpEr
         ("POST", ["checkouts", checkout, "decision"]) => checkouts::decide(api, request, id(checkout)?).await,
         ("POST", ["checkouts", checkout, "return"]) => checkouts::take_back(api, request, id(checkout)?).await,
         ("POST", ["stock", sku, "receipts"]) => receive(api, request, id(sku)?).await,
+        ("POST", ["invoices"]) => invoices::issue(api, request).await,
+        ("POST", ["invoices", invoice, "lines"]) => invoices::add_line(api, request, id(invoice)?).await,
+        ("POST", ["invoices", invoice, "payments"]) => invoices::pay(api, request, id(invoice)?).await,
+        ("POST", ["invoices", invoice, "credits"]) => invoices::credit(api, request, id(invoice)?).await,
+        ("GET", ["invoices", invoice]) => invoices::look_up(api, request, id(invoice)?).await,
         ("GET", ["customers", customer, "timeline"]) => timeline(api, request, id(customer)?).await,
         _ => Err(HttpError::new(404, "no_such_route", "this API has no such method and path")),
     }

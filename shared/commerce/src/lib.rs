@@ -12,12 +12,15 @@
 //! | [`shipment`] | `shipment` | in [`step`] |
 //! | [`notification`] | `notification`, one per message | `notification.sent`, `notification.refused` |
 //! | [`returns`] | `return` | `return.received`, `payment.refunded`, `return.closed` |
+//! | [`invoice`] | `invoice`, event-sourced | `invoice.issued`, `invoice.line_added`, `invoice.paid`, `invoice.credited` |
 //! | [`customer`] | none: a read model | |
 
 pub mod checkout;
 pub mod customer;
 pub mod fulfilment;
 pub mod notification;
+pub mod invoice;
+mod money;
 pub mod order;
 pub mod payment;
 mod quantity;
@@ -26,7 +29,8 @@ pub mod shipment;
 pub mod step;
 pub mod stock;
 
-pub use quantity::{Cents, InvalidAmount, Quantity};
+pub use money::Cents;
+pub use quantity::{InvalidAmount, Quantity};
 
 /// A tenant's name for a kind of goods.
 pub type Sku = towpath::AggregateId;
@@ -34,5 +38,7 @@ pub type Sku = towpath::AggregateId;
 pub type OrderId = towpath::AggregateId;
 /// A checkout's identity, and that of its fulfilment, payment and shipment.
 pub type CheckoutId = towpath::AggregateId;
+/// An invoice's identity. That for an order has the order's, so that an order has one.
+pub type InvoiceId = towpath::AggregateId;
 /// A customer's identity, given by the tenant.
 pub type CustomerId = towpath::AggregateId;

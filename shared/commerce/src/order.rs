@@ -127,6 +127,11 @@ impl Order {
         Ok((Self { status: OrderStatus::Cancelled, ..self }, cancelled))
     }
 
+    /// Who ordered.
+    pub fn customer_id(&self) -> &CustomerId {
+        &self.customer_id
+    }
+
     /// What was ordered.
     pub fn lines(&self) -> &Lines {
         &self.lines

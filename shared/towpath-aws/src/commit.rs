@@ -41,13 +41,10 @@ impl Condition {
         if rev == Rev::ZERO { Self::absent(key) } else { Self::unchanged("rev", rev.0) }
     }
 
-    /// There is no row, or it is of this generation or an older one.
-    pub(crate) fn not_newer(generation: u32) -> Self {
-        Self {
-            expression: "attribute_not_exists(#name) OR #name <= :expected",
-            name: "generation",
-            value: Some(number(generation.into())),
-        }
+    /// There is no row, or its counter is not beyond this.
+    pub(crate) fn not_newer(counter: &'static str, than: u64) -> Self {
+        let expression = "attribute_not_exists(#name) OR #name <= :expected";
+        Self { expression, name: counter, value: Some(number(than)) }
     }
 
     /// An entity is as it was read: at a version, or not there.
@@ -130,6 +127,12 @@ impl AwsStore {
                 table: self.tables.outbox.clone(),
                 item: item(&OutboxItem::new(row, self.outbox_retention_days))?,
                 condition: Some(Condition::absent("aggregate")),
+            },
+            Write::CheckVacant { key, seq } => Action::Check {
+                table: self.tables.outbox.clone(),
+                key: [("aggregate".to_owned(), AttributeValue::S(key.to_string())), ("seq".to_owned(), number(seq.0))]
+                    .into(),
+                condition: Condition::absent("aggregate"),
             },
             Write::Entity { key, stored, expect } => Action::Put {
                 table: self.tables.entities.clone(),

@@ -62,7 +62,10 @@ impl AwsStore {
         }
         let unavailable = |why: String| Unavailable { call: "PutItem of the registry", why };
         let item = item(&row).map_err(|error| unavailable(error.to_string()))?;
-        match self.put(self.tables.progress.clone(), item, Condition::not_newer(row.generation), None).await {
+        match self
+            .put(self.tables.progress.clone(), item, Condition::not_newer("generation", row.generation.into()), None)
+            .await
+        {
             Ok(()) => Ok(()),
             Err(CommitError::Refused(_)) => Err(NotRegistered::Newer(row.sk, row.generation)),
             Err(CommitError::Unavailable(error)) => Err(error.into()),

@@ -7,19 +7,21 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 use serde_dynamo::aws_sdk_dynamodb_1::from_item;
 use towpath::commit::Commit;
 use towpath::limits;
 use towpath::ports::{
-    Answer, CommitError, Consistency, CursorHome, CursorKey, Head, JournalRow, KeptAnswer, Position, Store, Stored,
-    Unavailable,
+    Answer, CommitError, Consistency, CursorHome, CursorKey, Head, JournalRow, KeptAnswer, Position, Snapshot, Store,
+    Stored, Unavailable,
 };
 use towpath::{AggregateKey, IdempotencyKey, Seq, Skipped, TenantId};
 
+use crate::commit::{Condition, item as to_row};
 use crate::config::Tables;
-use crate::rows::{AnswerItem, CursorItem, EntityItem, OutboxItem, RowKey, SkipItem, ViewItem};
-use crate::rows::{answer_key, cursor_key, skip_key, skips_of, view_partition};
+use crate::rows::{AnswerItem, CursorItem, EntityItem, OutboxItem, RowKey, SkipItem, SnapshotItem, ViewItem};
+use crate::rows::{answer_key, cursor_key, skip_key, skips_of, snapshot_key, view_partition};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
@@ -206,6 +208,34 @@ impl AwsStore {
         Ok(rows)
     }
 
+    /// What cannot be read is as good as not there: the journal has it all.
+    async fn get_snapshot(&self, key: &AggregateKey) -> Result<Option<Snapshot>, Unavailable> {
+        let got = self
+            .dynamodb
+            .get_item()
+            .table_name(&self.tables.entities)
+            .key("aggregate", AttributeValue::S(snapshot_key(key)))
+            .send()
+            .await
+            .map_err(unavailable("GetItem of entities"))?;
+        let read = |item| decode::<SnapshotItem>(item, "a snapshot")?.into_snapshot().map_err(unreadable);
+        Ok(got.item.and_then(|item| {
+            read(item).inspect_err(|error| tracing::warn!(reason = %error, aggregate = %key, "a snapshot is left")).ok()
+        }))
+    }
+
+    async fn put_snapshot(&self, key: &AggregateKey, snapshot: &Snapshot) {
+        let on = Condition::not_newer(SnapshotItem::COUNTER, snapshot.seq.0);
+        let put = async {
+            let item = to_row(&SnapshotItem::new(key, snapshot))?;
+            self.put(self.tables.entities.clone(), item, on, None).await
+        };
+        match put.await {
+            Ok(()) | Err(CommitError::Refused(_)) => {} // refused: a later one is there
+            Err(error) => tracing::warn!(reason = %error, aggregate = %key, "a snapshot was not kept"),
+        }
+    }
+
     async fn get_entity(&self, key: &AggregateKey) -> Result<Option<Stored>, Unavailable> {
         let got = self
             .dynamodb
@@ -268,6 +298,18 @@ impl Store for AwsStore {
 
     fn commit<'a>(&'a self, commit: &'a Commit) -> Answer<'a, (), CommitError> {
         Box::pin(self.write(commit))
+    }
+
+    fn snapshot<'a>(&'a self, key: &'a AggregateKey) -> Answer<'a, Option<Snapshot>> {
+        Box::pin(self.get_snapshot(key))
+    }
+
+    fn keep_snapshot<'a>(&'a self, key: &'a AggregateKey, snapshot: &'a Snapshot) -> LocalBoxFuture<'a, ()> {
+        Box::pin(self.put_snapshot(key, snapshot))
+    }
+
+    fn forgets(&self) -> bool {
+        self.outbox_retention_days > 0
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::{Rc, Weak};
 
 use futures_util::future::LocalBoxFuture;
-use towpath::ports::Unavailable;
+use towpath::ports::{Snapshot, Unavailable};
 use towpath::{AggregateKey, EventId};
 
 use crate::Fault;
@@ -132,6 +132,13 @@ impl Cloud {
         self.clock.set(at);
         act(self);
         true
+    }
+
+    /// A snapshot, or an earlier one, or none.
+    pub(crate) fn snapshot(&mut self, key: &AggregateKey) -> Option<Snapshot> {
+        let kept = self.db.tables.snapshots.get(key)?.len();
+        let at = if self.strikes(Mishap::SnapshotLost) { self.dice.index(kept + 1) } else { kept - 1 };
+        self.db.tables.snapshots[key].get(at).cloned()
     }
 
     pub(crate) fn strikes(&mut self, mishap: Mishap) -> bool {

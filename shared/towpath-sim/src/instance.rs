@@ -13,7 +13,7 @@ use towpath::command::CommandPorts;
 use towpath::commit::Commit;
 use towpath::ports::{
     Answer, AuditState, CommitError, Consistency, CursorHome, CursorKey, DeadLetters, DueTimer, Head, Host, IndexRow,
-    JournalRow, KeptAnswer, Ledger, Position, Publication, Publisher, Registered, Store, Stored, Unavailable, Wakes,
+    JournalRow, KeptAnswer, Ledger, Position, Publication, Publisher, Registered, Snapshot, Store, Stored, Unavailable, Wakes,
 };
 use towpath::{
     AggregateKey, ConsumerName, Era, IdempotencyKey, Kind, Producer, Rev, Seq, Skipped, TenantId, Ticket, Timestamp,
@@ -191,6 +191,23 @@ impl Store for Instance {
         let say = move || crate::say::commit(named.writes());
         let call = Call { name: "commit", part: Part::Store, say };
         self.call(call, move |cloud| cloud.commit(by, commit.writes()), CommitError::Unavailable)
+    }
+
+    /// The last snapshot, or an old one, or none: somebody has deleted it.
+    fn snapshot<'a>(&'a self, key: &'a AggregateKey) -> Answer<'a, Option<Snapshot>> {
+        let (key, named) = (key.clone(), key.clone());
+        self.read("snapshot", move || named.to_string(), move |cloud| cloud.snapshot(&key))
+    }
+
+    fn keep_snapshot<'a>(&'a self, key: &'a AggregateKey, snapshot: &'a Snapshot) -> LocalBoxFuture<'a, ()> {
+        let (key, named, snapshot) = (key.clone(), (key.clone(), snapshot.seq), snapshot.clone());
+        let say = move || format!("{} at {}", named.0, named.1);
+        let call = Call { name: "keep snapshot", part: Part::Store, say };
+        let keep = move |cloud: &mut Cloud| {
+            cloud.db.tables.keep_snapshot(&key, &snapshot);
+            Ok::<_, Unavailable>(())
+        };
+        self.call(call, keep, |error| error).map(|_kept_or_not| ()).boxed_local()
     }
 }
 

@@ -17,6 +17,8 @@ pub enum Mishap {
     SlowCall,
     /// A read that may be old is old (F19).
     StaleRead,
+    /// A snapshot is old, or somebody has deleted it.
+    SnapshotLost,
     /// An index shows a write late (F19).
     IndexLag,
     /// One entry of a publish request is refused (F5).
@@ -64,7 +66,7 @@ pub enum Part {
 
 impl Mishap {
     /// Every mishap.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Call(Fault::CrashBefore),
         Self::Call(Fault::CrashAfter),
         Self::Call(Fault::AnswerLost),
@@ -73,6 +75,7 @@ impl Mishap {
         Self::Call(Fault::Refused),
         Self::SlowCall,
         Self::StaleRead,
+        Self::SnapshotLost,
         Self::IndexLag,
         Self::EntryRefused,
         Self::Unpublishable,
@@ -98,7 +101,9 @@ impl Mishap {
         match self {
             Self::Call(_) => [10, 60, 250],
             Self::SlowCall => [30, 200, 1_000],
-            Self::StaleRead | Self::IndexLag | Self::RecordLate | Self::ClockSkew => [500, 2_000, 6_000],
+            Self::StaleRead | Self::SnapshotLost | Self::IndexLag | Self::RecordLate | Self::ClockSkew => {
+                [500, 2_000, 6_000]
+            }
             Self::Unpublishable => [2, 5, 20],
             Self::EntryRefused | Self::DeliveryLost | Self::DeliveryDoubled | Self::AckLost => [50, 300, 1_500],
             Self::VisibilityLost | Self::HostileMessage => [50, 200, 800],

@@ -15,6 +15,7 @@ fn write(of: &Write) -> String {
     match of {
         Write::Entity { key, stored, .. } => format!("{key} v{}", stored.head.seq),
         Write::CheckEntity { key, .. } => format!("check {key}"),
+        Write::CheckVacant { key, seq } => format!("check {key} ends before {seq}"),
         Write::Append(of) => format!("append {}", row(of)),
         Write::Cursor { key, position, expect, .. } => {
             let cursor = &position.cursor;

@@ -6,11 +6,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::ready;
+use futures_util::future::{LocalBoxFuture, ready};
 use towpath::commit::Commit;
 use towpath::ports::{
     Answer, AuditState, CommitError, Consistency, CursorHome, CursorKey, DueTimer, Head, IndexRow, JournalRow,
-    KeptAnswer, Ledger, Position, Publication, Publisher, Registered, Store, Stored, Write,
+    KeptAnswer, Ledger, Position, Publication, Publisher, Registered, Snapshot, Store, Stored, Write,
 };
 use towpath::{AggregateKey, EventType, IdempotencyKey, Kind, Rev, Seq, Skipped, TenantId, Timestamp};
 
@@ -284,6 +284,15 @@ impl Store for Services {
 
     fn commit<'a>(&'a self, commit: &'a Commit) -> Answer<'a, (), CommitError> {
         ready(self.transact(commit.writes())).boxed_local()
+    }
+
+    fn snapshot<'a>(&'a self, key: &'a AggregateKey) -> Answer<'a, Option<Snapshot>> {
+        self.read(|db, _| db.tables.snapshot(key))
+    }
+
+    fn keep_snapshot<'a>(&'a self, key: &'a AggregateKey, snapshot: &'a Snapshot) -> LocalBoxFuture<'a, ()> {
+        self.0.db.borrow_mut().tables.keep_snapshot(key, snapshot);
+        ready(()).boxed_local()
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use towpath::batch::Message;
 use towpath::planted::is_on;
 use towpath::ports::{
-    AuditState, CommitError, CursorHome, CursorKey, DueTimer, Head, JournalRow, KeptAnswer, Position, Stored, Write,
+    AuditState, CommitError, CursorHome, CursorKey, DueTimer, Head, JournalRow, KeptAnswer, Position, Snapshot, Stored, Write,
 };
 use towpath::{AggregateKey, ConsumerName, EventId, Place, Seq, Skipped, TenantId, Ticket, Timestamp, Wake, limits};
 
@@ -35,6 +35,9 @@ pub struct Tables {
     pub published: BTreeSet<EventId>,
     /// How far the auditor is.
     pub audit: AuditState,
+    /// Every snapshot that was kept of an event-sourced aggregate, in order. The last one is the one that is there; the
+    /// earlier ones are what a look may show that is old.
+    pub snapshots: BTreeMap<AggregateKey, Vec<Snapshot>>,
     /// Kept answers of commands, by tenant and key.
     pub answers: BTreeMap<(TenantId, String), KeptAnswer>,
 }
@@ -73,10 +76,7 @@ impl Tables {
     /// The head of an aggregate, from its last row.
     pub(crate) fn head(&self, key: &AggregateKey) -> Option<Head> {
         let (_, row) = self.outbox.range((key.clone(), Seq::ZERO)..=(key.clone(), Seq(u64::MAX))).next_back()?;
-        let envelope = &row.envelope;
-        let mut prior = envelope.prior.clone();
-        prior.note(envelope.event_type.clone(), envelope.seq);
-        Some(Head { seq: envelope.seq, prior, era: envelope.era, occurred_at: envelope.occurred_at })
+        Some(Head::at(&row.envelope))
     }
 
     /// Rows of an aggregate after `after`, up to and with `through`.
@@ -88,6 +88,19 @@ impl Tables {
     /// Events of an aggregate that a consumer passed over on record.
     pub(crate) fn skipped_by(&self, key: &CursorKey) -> Vec<Skipped> {
         self.skipped.iter().filter(|((of, _), _)| of == key).map(|(_, skipped)| skipped.clone()).collect()
+    }
+
+    /// Keeps a snapshot, unless a later one is there.
+    pub(crate) fn keep_snapshot(&mut self, key: &AggregateKey, snapshot: &Snapshot) {
+        let kept = self.snapshots.entry(key.clone()).or_default();
+        if kept.last().is_none_or(|there| there.seq <= snapshot.seq) {
+            kept.push(snapshot.clone());
+        }
+    }
+
+    /// The snapshot that is there.
+    pub(crate) fn snapshot(&self, key: &AggregateKey) -> Option<Snapshot> {
+        self.snapshots.get(key)?.last().cloned()
     }
 
     /// One partition of a read model, in the order of its sort keys.
@@ -103,6 +116,7 @@ impl Tables {
                 self.entities.get(key).map(|stored| stored.head.seq) == *expect
             }
             Write::Append(row) => !self.outbox.contains_key(&(row.envelope.aggregate(), row.envelope.seq)),
+            Write::CheckVacant { key, seq } => !self.outbox.contains_key(&(key.clone(), *seq)),
             Write::Skip { key, skipped } => !self.skipped.contains_key(&(key.clone(), skipped.seq)),
             Write::Cursor { home, key, position, .. } if is_on("56 condition on the cursor only") => {
                 self.home(*home).get(key).is_none_or(|stored| stored.cursor.seq <= position.cursor.seq)
@@ -120,7 +134,7 @@ impl Tables {
             Write::Entity { key, stored, .. } => {
                 self.entities.insert(key.clone(), stored.clone());
             }
-            Write::CheckEntity { .. } => {}
+            Write::CheckEntity { .. } | Write::CheckVacant { .. } => {}
             Write::Append(row) => {
                 self.outbox.insert((row.envelope.aggregate(), row.envelope.seq), row.clone());
             }
@@ -159,6 +173,7 @@ fn item_of(write: &Write) -> String {
     match write {
         Write::Entity { key, .. } | Write::CheckEntity { key, .. } => format!("entity {key}"),
         Write::Append(row) => format!("row {} {}", row.envelope.aggregate(), row.envelope.seq),
+        Write::CheckVacant { key, seq } => format!("row {key} {seq}"),
         Write::Cursor { key, .. } => format!("cursor {} {}", key.consumer, key.aggregate),
         Write::Skip { key, skipped } => format!("skip {} {} {}", key.consumer, key.aggregate, skipped.seq),
         Write::Put { tenant, place, .. } | Write::Remove { tenant, place } => format!("place {tenant} {place:?}"),

@@ -348,7 +348,7 @@ fn is_of(group: &str, envelope: &Envelope) -> bool {
 
 fn tenant_of(write: &Write) -> String {
     let tenant = match write {
-        Write::Entity { key, .. } | Write::CheckEntity { key, .. } => &key.tenant,
+        Write::Entity { key, .. } | Write::CheckEntity { key, .. } | Write::CheckVacant { key, .. } => &key.tenant,
         Write::Append(row) => &row.envelope.tenant_id,
         Write::Cursor { key, .. } | Write::Skip { key, .. } => &key.aggregate.tenant,
         Write::Put { tenant, .. } | Write::Remove { tenant, .. } | Write::Answer { tenant, .. } => tenant,

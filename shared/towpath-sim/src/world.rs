@@ -10,7 +10,7 @@ use towpath::batch::{ConsumerPorts, Message, handle_batch};
 use towpath::commit::Commit;
 use towpath::ports::{
     Answer, CommitError, Consistency, CursorHome, CursorKey, DeadLetters, Head, Host, JournalRow, KeptAnswer, Position,
-    Store, Stored, Unavailable, Wakes,
+    Snapshot, Store, Stored, Unavailable, Wakes,
 };
 use towpath::wake::{Outcome, handle_wake};
 use towpath::{
@@ -270,6 +270,20 @@ impl Store for World {
     fn commit<'a>(&'a self, commit: &'a Commit) -> Answer<'a, (), CommitError> {
         let writes = commit.writes().to_vec();
         self.call(move |tables| tables.commit(&writes), CommitError::Unavailable)
+    }
+
+    fn snapshot<'a>(&'a self, key: &'a AggregateKey) -> Answer<'a, Option<Snapshot>> {
+        let key = key.clone();
+        self.read(move |tables| tables.snapshot(&key))
+    }
+
+    fn keep_snapshot<'a>(&'a self, key: &'a AggregateKey, snapshot: &'a Snapshot) -> LocalBoxFuture<'a, ()> {
+        let (key, snapshot) = (key.clone(), snapshot.clone());
+        let keep = move |tables: &mut Tables| {
+            tables.keep_snapshot(&key, &snapshot);
+            Ok::<_, Unavailable>(())
+        };
+        self.call(keep, |error| error).map(|_kept_or_not| ()).boxed_local()
     }
 }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::batch::{ConsumerPorts, MARGIN, failure_of};
-use crate::commit::{Cause, Commit, heads_needed, plan};
+use crate::commit::{Cause, Commit, Read, heads_needed, plan};
 use crate::consumer::Run;
 use crate::effect::{LEAST, key_of};
 use crate::group::{Group, Overlay};
@@ -14,10 +14,11 @@ use crate::limits::HINT_AHEAD;
 use crate::panics::caught;
 use crate::planted::is_on;
 use crate::ports::{CommitError, CursorKey, Head, Position, Stored, Write};
+use crate::sourced::{Snapshots, keep};
 use crate::tx::TxError;
 use crate::{
     AggregateKey, CausationId, Consumer, ConsumerName, Context, Counts, Cursor, Envelope, EventType, Failure, Seq,
-    Then, Wake,
+    Storage, Then, Wake,
 };
 
 /// How often a call to the store is made again when what has happened outside is to be written down.
@@ -35,6 +36,7 @@ pub(crate) struct Worker<'a> {
 /// What one event comes to.
 pub(crate) struct Applied {
     writes: Vec<Write>,
+    snapshots: Snapshots,
     lag: u64,
     /// May something have happened outside?
     pub(crate) reached_out: bool,
@@ -58,6 +60,7 @@ impl<'a> Worker<'a> {
         let handler = self.consumer.handler(envelope)?;
         caught(async { self.consumer.interrupted(envelope) }).await?;
         let mut reached_out = false;
+        let mut snapshots = Snapshots::new();
         let (mut writes, state) = match &handler.run {
             Run::Fold(fold) => {
                 let state = before.and_then(|position| position.state.as_deref());
@@ -69,13 +72,14 @@ impl<'a> Worker<'a> {
                 reached_out = cx.has_reached_out();
                 let tx = ran.map_err(|failure| self.outcome_of(failure, reached_out))?;
                 let tx = tx.keep_older(|event_type, version| self.ports.host.also_writes(event_type, version));
-                let mut heads = cx.into_reads();
+                let mut heads;
+                (heads, snapshots) = cx.into_parts();
                 for key in heads_needed(&tx, &envelope.tenant_id, &heads) {
                     let head = match overlay.head(&key) {
                         Some(head) => Some(head.clone()),
                         None => self.head(&key, reached_out).await?,
                     };
-                    heads.insert(key, head);
+                    heads.insert(key, Read { storage: Storage::Events, head });
                 }
                 (plan(tx, &heads, &self.cause(envelope), || self.ports.host.random()).map_err(author)?, None)
             }
@@ -87,7 +91,7 @@ impl<'a> Worker<'a> {
         // Alone it must fit, or it can never be written.
         let commit = Commit::new(writes).map_err(author)?;
         let lag = now.millis_since(envelope.occurred_at);
-        Ok(Applied { writes: commit.into_writes(), lag, position, reached_out })
+        Ok(Applied { writes: commit.into_writes(), snapshots, lag, position, reached_out })
     }
 
     /// Less time than this, and nothing is begun.
@@ -199,6 +203,7 @@ pub(crate) struct Draft {
     rows: Vec<Rc<Envelope>>,
     /// May something have happened outside that only this draft knows of?
     reached_out: bool,
+    snapshots: Snapshots,
 }
 
 impl Draft {
@@ -233,6 +238,7 @@ impl Draft {
         self.counts.lags.push(applied.lag);
         let appended = applied.writes.iter().filter(|write| matches!(write, Write::Append(_))).count();
         self.counts.committed += appended as u64;
+        self.snapshots.extend(applied.snapshots);
         self.group.add(applied.writes);
     }
 
@@ -246,6 +252,7 @@ impl Draft {
     pub(crate) async fn commit(&mut self, worker: Worker<'_>, counts: &mut Counts) -> Result<(), CommitError> {
         let counted = std::mem::take(&mut self.counts);
         self.rows.clear();
+        let snapshots = std::mem::take(&mut self.snapshots);
         if !self.group.is_empty() {
             let commit = self.group.take().map_err(|error| CommitError::Invalid(error.to_string()))?;
             for part in parts(commit)? {
@@ -261,6 +268,7 @@ impl Draft {
             }
         }
         counts.add(counted);
+        keep(worker.ports.store, &snapshots).await;
         Ok(())
     }
 }

@@ -4,11 +4,14 @@
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::commit::{Cause, Commit, heads_needed, plan};
+use crate::commit::{Cause, Commit, Read, Reads, heads_needed, plan};
 use crate::planted::is_on;
 use crate::ports::{CommitError, Host, KeptAnswer, Store, Unavailable, Write};
+use crate::sourced::keep;
 use crate::tx::TxError;
-use crate::{CausationId, Context, CorrelationId, Era, Failure, IdempotencyKey, Producer, TenantId, Traceparent, Tx};
+use crate::{
+    CausationId, Context, CorrelationId, Era, Failure, IdempotencyKey, Producer, Storage, TenantId, Traceparent, Tx,
+};
 
 /// How often a command is decided again after somebody else's write got in between.
 const DECISIONS: u32 = 8;
@@ -110,9 +113,13 @@ pub async fn execute(
             }
             Err(Failure::Reject(reason)) => return Err(CommandError::Broken(reason.message)),
         };
-        let commit = prepare(ports, request, tx, cx, &reply).await?;
+        let (reads, snapshots) = cx.into_parts();
+        let commit = prepare(ports, request, tx, reads, &reply).await?;
         match ports.store.commit(&commit).await {
-            Ok(()) => return Ok(reply),
+            Ok(()) => {
+                keep(ports.store, &snapshots).await;
+                return Ok(reply);
+            }
             Err(CommitError::Invalid(why)) => return Err(CommandError::Broken(why)),
             Err(CommitError::Unavailable(error)) => why = error.to_string(),
             Err(error @ CommitError::Refused(_)) => why = error.to_string(),
@@ -131,15 +138,14 @@ async fn prepare(
     ports: CommandPorts<'_>,
     request: &Request,
     tx: Tx,
-    cx: Context<'_>,
+    mut heads: Reads,
     reply: &Reply,
 ) -> Result<Commit, CommandError> {
     let broken = |error: TxError| CommandError::Broken(error.to_string());
     let tx = tx.keep_older(|event_type, version| ports.host.also_writes(event_type, version));
-    let mut heads = cx.into_reads();
     for key in heads_needed(&tx, &request.tenant, &heads) {
         let head = ports.store.head(&key).await.map_err(try_again)?;
-        heads.insert(key, head);
+        heads.insert(key, Read { storage: Storage::Events, head });
     }
     let cause = Cause {
         tenant: request.tenant.clone(),

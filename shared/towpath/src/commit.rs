@@ -58,7 +58,7 @@ fn size_of(write: &Write) -> (String, usize) {
             let saga = stored.saga.as_ref().map_or(0, SagaRow::bytes);
             (key.to_string(), stored.state.as_ref().map_or(0, String::len) + saga)
         }
-        Write::CheckEntity { key, .. } => (key.to_string(), 0),
+        Write::CheckEntity { key, .. } | Write::CheckVacant { key, .. } => (key.to_string(), 0),
         Write::Append(row) => {
             (row.envelope.aggregate().to_string(), row.envelope.data.as_str().len() + row.envelope.older.bytes())
         }
@@ -80,8 +80,15 @@ pub(crate) fn bytes_of(write: &Write) -> usize {
     size_of(write).1
 }
 
-/// What a handler read under guard: the head of each entity, `None` where there was none.
-pub(crate) type Reads = BTreeMap<AggregateKey, Option<Head>>;
+/// An aggregate as it was read; `None` where there was none.
+#[derive(Debug, Clone)]
+pub(crate) struct Read {
+    pub(crate) storage: Storage,
+    pub(crate) head: Option<Head>,
+}
+
+/// What a handler read under guard.
+pub(crate) type Reads = BTreeMap<AggregateKey, Read>;
 
 /// What the rows of one commit share.
 #[derive(Debug, Clone)]
@@ -161,7 +168,7 @@ impl Plan<'_> {
         if self.cause.hops > limits::HOPS {
             return Err(TxError::Loop);
         }
-        let head = self.grown.remove(&key).or_else(|| self.heads.get(&key).cloned().flatten());
+        let head = self.grown.remove(&key).or_else(|| self.read(&key).cloned());
         let (before, mut prior, era, earliest) = match head {
             Some(head) => (head.seq, head.prior, head.era, head.occurred_at),
             None => (Seq::ZERO, Prior::default(), self.cause.era, Timestamp::default()),
@@ -210,7 +217,7 @@ impl Plan<'_> {
         match action {
             Action::Create { target, state, saga } => {
                 let key = self.touch_entity(&target)?;
-                if matches!(self.heads.get(&key), Some(Some(_))) {
+                if self.read(&key).is_some() {
                     return Err(TxError::CreateOfExisting(key.to_string()));
                 }
                 self.change(key, Some(state), saga, None)
@@ -260,8 +267,11 @@ impl Plan<'_> {
     }
 
     fn version_read(&self, key: &AggregateKey) -> Result<Seq, TxError> {
-        let read = self.heads.get(key).and_then(Option::as_ref);
-        read.map(|head| head.seq).ok_or_else(|| TxError::WriteWithoutRead(key.to_string()))
+        self.read(key).map(|head| head.seq).ok_or_else(|| TxError::WriteWithoutRead(key.to_string()))
+    }
+
+    fn read(&self, key: &AggregateKey) -> Option<&Head> {
+        self.heads.get(key)?.head.as_ref()
     }
 
     fn touch_entity(&mut self, target: &Target) -> Result<AggregateKey, TxError> {
@@ -276,10 +286,14 @@ impl Plan<'_> {
 
     /// What was read decided what is written, so it must still be so: no write skew.
     fn guard_the_rest(&mut self) {
-        for (key, head) in self.heads {
+        for (key, read) in self.heads {
             let unwritten = !self.touched.contains(&key.to_string()) && !self.grown.contains_key(key);
             if unwritten && !is_on("67 a read that guards nothing") {
-                self.writes.push(Write::CheckEntity { key: key.clone(), expect: head.as_ref().map(|head| head.seq) });
+                let (key, expect) = (key.clone(), read.head.as_ref().map(|head| head.seq));
+                self.writes.push(match read.storage {
+                    Storage::State => Write::CheckEntity { key, expect },
+                    Storage::Events => Write::CheckVacant { key, seq: expect.unwrap_or(Seq::ZERO).next() },
+                });
             }
         }
     }

@@ -1,15 +1,17 @@
-//! What a handler may ask while it decides: entities, guarded by `get` or only looked at by `peek`.
+//! What a handler may ask while it decides: entities, guarded by `get` or only looked at by `peek`; event-sourced
+//! aggregates by `load`, guarded.
 //! Must not know: how to write. A handler writes only by returning a `Tx`.
 
 use std::cell::{Cell, RefCell};
 
 use crate::batch::MARGIN;
-use crate::commit::Reads;
+use crate::commit::{Read, Reads};
 use crate::effect::{Effect, EffectKey, LEAST};
 use crate::envelope::{EventId, place_of};
 use crate::group::Overlay;
 use crate::ports::{Host, Store, Stored, Unavailable};
-use crate::{AggregateId, AggregateKey, AggregateType, Entity, Failure, Seq, TenantId, Timestamp};
+use crate::sourced::{self, EventSourced, Snapshots};
+use crate::{Aggregate, AggregateId, AggregateKey, AggregateType, Entity, Failure, Seq, Storage, TenantId, Timestamp};
 
 /// One handler's view of one tenant's data.
 pub struct Context<'a> {
@@ -21,12 +23,13 @@ pub struct Context<'a> {
     effect: Option<EffectKey>,
     /// Was the effect asked for, so that something outside may happen?
     reached_out: Cell<bool>,
+    snapshots: RefCell<Snapshots>,
 }
 
 impl<'a> Context<'a> {
     pub(crate) fn new(store: &'a dyn Store, host: &'a dyn Host, tenant: &'a TenantId) -> Self {
         let reads = RefCell::default();
-        Self { store, host, tenant, overlay: None, reads, effect: None, reached_out: Cell::new(false) }
+        Self { store, host, tenant, overlay: None, reads, snapshots: RefCell::default(), effect: None, reached_out: Cell::new(false) }
     }
 
     /// A view from which one effect outside may be had.
@@ -59,8 +62,22 @@ impl<'a> Context<'a> {
 
     pub(crate) async fn key_under_guard(&self, key: AggregateKey) -> Result<Option<Stored>, Failure> {
         let stored = self.stored(&key).await?;
-        self.reads.borrow_mut().insert(key, stored.as_ref().map(|stored| stored.head.clone()));
+        self.guard(key, Read { storage: Storage::State, head: stored.as_ref().map(|stored| stored.head.clone()) });
         Ok(stored)
+    }
+
+    /// Folds an event-sourced aggregate under guard: what the handler returns is committed only if nobody has added a row
+    /// to it since, or begun it, whether the handler records something of it or not. Otherwise the handler decides again.
+    pub async fn load<A: EventSourced>(&self, id: &AggregateId) -> Result<Option<A>, Failure> {
+        let key = self.key::<A>(id)?;
+        let mut past = sourced::past::<A>(self.store, &key, None).await?;
+        // Only of what is committed: what the overlay adds may never be.
+        self.snapshots.borrow_mut().extend(past.snapshot()?.map(|snapshot| (key.clone(), snapshot)));
+        for row in self.overlay.map_or(&[][..], |overlay| overlay.rows(&key)) {
+            past.follow(row)?;
+        }
+        self.guard(key, Read { storage: Storage::Events, head: past.head });
+        Ok(past.state)
     }
 
     /// Looks at an entity without guard, for what may be a moment old.
@@ -69,10 +86,10 @@ impl<'a> Context<'a> {
         decode::<E>(self.stored(&key).await?.as_ref())
     }
 
-    /// The version of an entity that was got before; `Seq::ZERO` when there was none.
-    pub fn version_of<E: Entity>(&self, id: &AggregateId) -> Seq {
+    /// The version of an aggregate that was got or loaded before: its last row; `Seq::ZERO` when there was none.
+    pub fn version_of<A: Aggregate>(&self, id: &AggregateId) -> Seq {
         let reads = self.reads.borrow();
-        let head = self.key::<E>(id).ok().and_then(|key| reads.get(&key).cloned().flatten());
+        let head = self.key::<A>(id).ok().and_then(|key| reads.get(&key)?.head.as_ref());
         head.map_or(Seq::ZERO, |head| head.seq)
     }
 
@@ -117,12 +134,18 @@ impl<'a> Context<'a> {
         self.host.now()
     }
 
-    pub(crate) fn into_reads(self) -> Reads {
-        self.reads.into_inner()
+    /// What was read under guard, and snapshots that are due.
+    pub(crate) fn into_parts(self) -> (Reads, Snapshots) {
+        (self.reads.into_inner(), self.snapshots.into_inner())
     }
 
-    fn key<E: Entity>(&self, id: &AggregateId) -> Result<AggregateKey, Failure> {
-        let kind = AggregateType::parse(E::TYPE)?;
+    /// The first look counts: who decides on two looks, between which somebody wrote, decides again.
+    fn guard(&self, key: AggregateKey, read: Read) {
+        self.reads.borrow_mut().entry(key).or_insert(read);
+    }
+
+    fn key<A: Aggregate>(&self, id: &AggregateId) -> Result<AggregateKey, Failure> {
+        let kind = AggregateType::parse(A::TYPE)?;
         Ok(AggregateKey { tenant: self.tenant.clone(), kind, id: id.clone() })
     }
 }

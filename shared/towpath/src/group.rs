@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use crate::commit::{Commit, bytes_of};
 use crate::limits;
 use crate::planted::is_on;
-use crate::ports::{CursorKey, Head, Stored, Write};
+use crate::ports::{CursorKey, Head, JournalRow, Stored, Write};
 use crate::tx::TxError;
 use crate::{AggregateKey, IdempotencyKey, Place, Seq, TenantId};
 
@@ -16,6 +16,7 @@ use crate::{AggregateKey, IdempotencyKey, Place, Seq, TenantId};
 pub(crate) struct Overlay {
     entities: BTreeMap<AggregateKey, Stored>,
     heads: BTreeMap<AggregateKey, Head>,
+    rows: BTreeMap<AggregateKey, Vec<JournalRow>>,
 }
 
 impl Overlay {
@@ -27,17 +28,20 @@ impl Overlay {
         self.heads.get(key)
     }
 
+    /// Rows that this group adds to an aggregate's journal, in order.
+    pub(crate) fn rows(&self, key: &AggregateKey) -> &[JournalRow] {
+        self.rows.get(key).map_or(&[], Vec::as_slice)
+    }
+
     fn see(&mut self, write: &Write) {
         match write {
             Write::Entity { key, stored, .. } => {
                 self.entities.insert(key.clone(), stored.clone());
             }
             Write::Append(row) => {
-                let envelope = &row.envelope;
-                let mut prior = envelope.prior.clone();
-                prior.note(envelope.event_type.clone(), envelope.seq);
-                let head = Head { seq: envelope.seq, prior, era: envelope.era, occurred_at: envelope.occurred_at };
-                self.heads.insert(envelope.aggregate(), head);
+                let key = row.envelope.aggregate();
+                self.heads.insert(key.clone(), Head::at(&row.envelope));
+                self.rows.entry(key).or_default().push(row.clone());
             }
             _ => {}
         }
@@ -59,6 +63,7 @@ fn item_of(write: &Write) -> Item {
     match write {
         Write::Entity { key, .. } | Write::CheckEntity { key, .. } => Item::Entity(key.clone()),
         Write::Append(row) => Item::Row(row.envelope.aggregate(), row.envelope.seq),
+        Write::CheckVacant { key, seq } => Item::Row(key.clone(), *seq),
         Write::Cursor { key, .. } => Item::Cursor(key.clone()),
         Write::Skip { key, skipped } => Item::Skip(key.clone(), skipped.seq),
         Write::Put { tenant, place, .. } | Write::Remove { tenant, place } => {

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | writing an event, an entity, a handler | [`Event`], [`Entity`], [`Consumer`], [`Projection`], [`Tx`], [`OrReject`] |
 //! | a process over several aggregates | [`Saga`], [`Orchestrator`], [`Command`] |
+//! | an aggregate whose state is its events | [`EventSourced`], [`Folds`], [`Context::load`] |
 //! | the rule that decides | [`decide`] |
 //! | a mail, a payment | [`Consumer::effects`], [`Context::effect`], [`ProviderError`] |
 //! | what a message carries | [`Envelope`] |
@@ -41,6 +42,7 @@ mod saga;
 #[cfg(feature = "schema")]
 mod schema;
 mod signal;
+mod sourced;
 mod start;
 mod time;
 pub mod trouble;
@@ -63,6 +65,7 @@ pub use older::{AlsoWrites, InvalidAlsoWrites, Older};
 pub use report::{Counts, Failed, Then};
 pub use saga::{Next, Orchestrator, Saga, SagaRow, Stage, Timer};
 pub use signal::{Firing, Instruction, Replay, Skipped, Ticket, Verb, Wake};
+pub use sourced::{EventSourced, Folds, state_at};
 pub use start::Start;
 pub use time::{InvalidTimestamp, Timestamp};
 pub use tx::{Place, Tx, TxError};

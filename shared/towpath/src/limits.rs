@@ -15,6 +15,8 @@ pub const PUBLISH_ENTRIES: usize = 10;
 pub const PUBLISH_BYTES: usize = 262_144;
 /// What SNS counts for one message besides its body: attribute names, types and values, rounded up.
 pub const PUBLISH_OVERHEAD_BYTES: usize = 256;
+/// What one page of a DynamoDB query holds at most.
+pub const QUERY_PAGE_BYTES: usize = 1024 * 1024;
 /// Keys in one DynamoDB BatchGetItem.
 pub const BATCH_GET_KEYS: usize = 100;
 /// Row types that one aggregate's `prior` may name.

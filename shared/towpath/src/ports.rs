@@ -1,6 +1,7 @@
 //! Ports: what the core asks of the world, in Towpath's words. `towpath-aws` answers with AWS, the simulator with a model.
 //! Must not know: attribute names, expressions, clients.
 
+use std::future::ready;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
@@ -38,6 +39,28 @@ pub struct Head {
     pub era: Era,
     /// When the last row was committed.
     pub occurred_at: Timestamp,
+}
+
+impl Head {
+    /// The head of an aggregate whose last row this is.
+    pub fn at(last: &Envelope) -> Self {
+        let mut prior = last.prior.clone();
+        prior.note(last.event_type.clone(), last.seq);
+        Self { seq: last.seq, prior, era: last.era, occurred_at: last.occurred_at }
+    }
+}
+
+/// The state of an event-sourced aggregate at one of its rows: a cache, without which a load only takes longer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The last row that was folded.
+    pub seq: Seq,
+    /// That row's event. The journal of another history has another one there.
+    pub event_id: EventId,
+    /// Which folds made it: code with other ones does not read it.
+    pub folds: String,
+    /// JSON of the state.
+    pub state: String,
 }
 
 /// A state-stored aggregate as it stands.
@@ -121,6 +144,13 @@ pub enum Write {
     },
     /// Adds a row to the journal; only if its place is free.
     Append(JournalRow),
+    /// Writes nothing; only if this place in the journal is free, so that nothing was added since the row before it.
+    CheckVacant {
+        /// Of which aggregate.
+        key: AggregateKey,
+        /// The place.
+        seq: Seq,
+    },
     /// Moves a cursor; only if its row's rev is `expect` (`None`: only if there is no row).
     Cursor {
         /// In which table.
@@ -227,6 +257,23 @@ pub trait Store {
 
     /// Writes all or nothing.
     fn commit<'a>(&'a self, commit: &'a Commit) -> Answer<'a, (), CommitError>;
+
+    /// Reads the snapshot of an event-sourced aggregate. It may be old or missing: a store need not keep any.
+    fn snapshot<'a>(&'a self, key: &'a AggregateKey) -> Answer<'a, Option<Snapshot>> {
+        let _ = key;
+        Box::pin(ready(Ok(None)))
+    }
+
+    /// Keeps a snapshot, unless a later one is there. One that could not be kept is not missed, so there is no error.
+    fn keep_snapshot<'a>(&'a self, key: &'a AggregateKey, snapshot: &'a Snapshot) -> LocalBoxFuture<'a, ()> {
+        let _ = (key, snapshot);
+        Box::pin(ready(()))
+    }
+
+    /// Does the journal lose its rows after a time? Then no state can be made of them.
+    fn forgets(&self) -> bool {
+        false
+    }
 }
 
 /// What the machine gives, as values.

@@ -3,6 +3,7 @@
 //! `cargo test --test promises [WORD]`; the emulator's log stays in .local/promises-<pid>/ when a test fails.
 
 mod cost;
+mod event_sourcing;
 mod hands;
 mod journal;
 mod operator;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         p4_tenants_apart::TESTS,
         p9_commands::TESTS,
         journal::TESTS,
+        event_sourcing::TESTS,
         p14_hostile_input::TESTS,
         start::TESTS,
         cost::TESTS,

@@ -5,7 +5,8 @@
 use anyhow::{Result, ensure};
 use towpath::commit::Commit;
 use towpath::ports::{
-    CommitError, Consistency, CursorHome, CursorKey, Head, JournalRow, KeptAnswer, Position, Store, Stored, Write,
+    CommitError, Consistency, CursorHome, CursorKey, Head, JournalRow, KeptAnswer, Position, Snapshot, Store, Stored,
+    Write,
 };
 use towpath::trouble::{TicketState, Trouble};
 use towpath::{
@@ -70,7 +71,7 @@ impl Case {
         let (key, cursor) = (self.aggregate()?, self.cursor_key()?);
         let home = *self.dice.pick(&[CursorHome::Progress, CursorHome::Views]);
         let tenant = self.tenant.clone();
-        Ok(match self.dice.between(0, 6) {
+        Ok(match self.dice.between(0, 7) {
             0 => {
                 let keys = [cursor, self.cursor_key()?];
                 let keys = if keys[0] == keys[1] { &keys[..1] } else { &keys[..] };
@@ -89,6 +90,16 @@ impl Case {
             5 => {
                 let ask = async |store: &dyn Store| store.view(&tenant, "model-rows", "a").await;
                 ("view".to_owned(), text(ask(real).await), text(ask(model).await))
+            }
+            6 => {
+                let (seq, event_id) =
+                    (Seq(self.dice.between(1, 3)), EventId::new(Timestamp::default(), self.dice.roll().into()));
+                let snapshot = Snapshot { seq, event_id, folds: "these".to_owned(), state: "{}".to_owned() };
+                let ask = async |store: &dyn Store| {
+                    store.keep_snapshot(&key, &snapshot).await;
+                    store.snapshot(&key).await
+                };
+                (format!("snapshot {key} at {seq}"), text(ask(real).await), text(ask(model).await))
             }
             _ => {
                 let name = format!("key-{}", self.dice.between(1, 2)).parse()?;
@@ -116,7 +127,11 @@ impl Case {
             0 => {
                 let known = tables.outbox.keys().filter(|(of, _)| *of == key).count() as u64;
                 let seq = if honest { known + 1 } else { self.dice.between(1, 4) };
-                Write::Append(self.row(&key, seq)?)
+                if self.dice.chance(2_000) {
+                    Write::CheckVacant { key, seq: Seq(seq) }
+                } else {
+                    Write::Append(self.row(&key, seq)?)
+                }
             }
             1 => {
                 let known = tables.entities.get(&key).map(|stored| stored.head.seq);

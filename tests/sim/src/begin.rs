@@ -8,7 +8,7 @@ use towpath::command::CommandPorts;
 use towpath::{Aggregate, Consumer, Envelope, Era, Seq};
 use towpath_sim::{Tables, World};
 
-use crate::shop;
+use crate::{points, shop};
 
 pub async fn receive(world: &World, sku: &str, quantity: u64) -> bool {
     with(world, async |ports| shop::receive(ports, "acme", &format!("receive-{sku}"), sku, quantity).await).await
@@ -20,6 +20,10 @@ pub async fn place(world: &World, order: &str, of: &[(&str, u64)]) -> bool {
 
 pub async fn cancel(world: &World, order: &str) -> bool {
     with(world, async |ports| shop::cancel(ports, "acme", order).await).await
+}
+
+pub async fn spend(world: &World, key: &str) -> bool {
+    with(world, async |ports| points::spend(ports, "acme", key).await).await
 }
 
 async fn with(world: &World, ask: impl AsyncFn(CommandPorts<'_>) -> Option<u16>) -> bool {
@@ -65,6 +69,8 @@ pub fn handled(consumer: &Consumer) -> Tables {
 pub const IN_ORDER: &[(&str, u64)] = &[("o-1", 1), ("o-2", 1), ("o-3", 1), ("o-1", 2)];
 pub const GAP: &[(&str, u64)] = &[("o-1", 2), ("o-2", 1), ("o-3", 1), ("o-1", 1)];
 pub const DOUBLED: &[(&str, u64)] = &[("o-1", 1), ("o-1", 1), ("o-2", 1), ("o-1", 2), ("o-2", 1), ("o-3", 1)];
+/// Only what a consumer of placed orders is sent.
+pub const PLACED: &[(&str, u64)] = &[("o-1", 1), ("o-2", 1), ("o-2", 1), ("o-3", 1)];
 
 /// What must be the same: everything but ids and times, which differ from try to try, and the order in which orders come to
 /// the same stock, which no promise is about.

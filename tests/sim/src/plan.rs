@@ -13,7 +13,7 @@ use towpath_sim::{Clock, Command, Dice, Instance, Older, Plan, Subject, WasDone}
 use crate::diary::{self, Behaviour, Poison, Temper};
 use crate::mailer::{self, Deal, Mails, Provider};
 use crate::shop::Told;
-use crate::{checkouts, rest, shop, tills};
+use crate::{checkouts, points, rest, shop, tills};
 
 const SKUS: [&str; 3] = ["tea", "cup", "pot"];
 const MAILING: &str = "mailing";
@@ -38,6 +38,9 @@ pub fn plan(dice: &mut Dice, clock: &Clock) -> Plan {
     if dice.chance(2_000) {
         commands.extend(closing_time(dice, &told));
     }
+    if names.iter().any(|name| name == "points") {
+        commands.extend(spending(dice, &told));
+    }
     let at_rest = Box::new(move |tables: &_, applied: &_| {
         told.check()?;
         provider.check(tables, applied, &MAILING.parse().unwrap())?;
@@ -61,7 +64,7 @@ fn sagas(dice: &mut Dice, repaired: &Rc<Cell<bool>>) -> Plan {
     Plan { subjects, commands, at_rest, repaired: Rc::clone(repaired) }
 }
 
-/// Two to four consumers: some that are deployed, some that fail on purpose.
+/// Two to five consumers: some that are deployed, some that fail on purpose.
 fn subjects(
     dice: &mut Dice,
     clock: &Clock,
@@ -81,6 +84,9 @@ fn subjects(
             older: None,
             was_done: None,
         });
+    }
+    if dice.chance(3_000) {
+        deployed.push(Subject { consumer: points::consumer(), is_poison: Box::new(|_| false), older: None, was_done: None });
     }
     let mut names = if crowded {
         vec!["late", "stock-notes", MAILING]
@@ -204,7 +210,20 @@ fn crowd(dice: &mut Dice, told: &Rc<Told>) -> Vec<Command> {
     (0..60).map(make).collect()
 }
 
-/// Both tills of each tenant are to be closed, nearly at once.
+/// Points are spent as soon as there may be some, by several clients at once.
+fn spending(dice: &mut Dice, told: &Rc<Told>) -> Vec<Command> {
+    let make = |number: u64| {
+        let (tenant, key, told) =
+            (format!("tenant-{}", dice.between(1, 3)), format!("spend-{number}"), Rc::clone(told));
+        let at = Duration::from_millis(dice.between(0, 14) * MINUTE * 1_000 + dice.between(0, 100));
+        command(at, format!("spend points of {tenant}"), async move |world| {
+            told.note(&tenant, &key, points::spend(world.command_ports(), &tenant, &key).await)
+        })
+    };
+    (0..20).map(make).collect()
+}
+
+/// Both tills of each tenant are to be closed and both pots to be emptied, nearly at once.
 fn closing_time(dice: &mut Dice, told: &Rc<Told>) -> Vec<Command> {
     let mut commands = Vec::new();
     for tenant in 1..=3 {
@@ -215,6 +234,14 @@ fn closing_time(dice: &mut Dice, told: &Rc<Told>) -> Vec<Command> {
             commands.push(command(at, format!("close the {till} till of {tenant}"), async move |world| {
                 let code = tills::close(world.command_ports(), &tenant, till).await;
                 told.note(&tenant, &format!("close-{till}"), code)
+            }));
+        }
+        for pot in points::POTS {
+            let (tenant, told) = (format!("tenant-{tenant}"), Rc::clone(told));
+            let at = Duration::from_millis(begins + dice.between(0, 100));
+            commands.push(command(at, format!("empty the {pot} pot of {tenant}"), async move |world| {
+                let code = points::empty(world.command_ports(), &tenant, pot).await;
+                told.note(&tenant, &format!("empty-{pot}"), code)
             }));
         }
     }

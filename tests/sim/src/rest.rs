@@ -13,6 +13,7 @@ use towpath::{Aggregate, AggregateKey, ConsumerName, Envelope, Event, Seq};
 use towpath_sim::{Applied, Tables};
 
 use crate::diary::{Diary, Folded, page_of};
+use crate::points;
 use crate::tills::one_is_open;
 
 type Checked = Result<(), String>;
@@ -21,6 +22,7 @@ type Checked = Result<(), String>;
 pub fn check(tables: &Tables, applied: &Applied, consumers: &[String], diaries: &[&'static str]) -> Checked {
     stock_adds_up(tables)?;
     one_is_open(tables)?;
+    points::were_decided_on_what_was_there(tables)?;
     commands_ran_once(tables)?;
     for name in consumers {
         let consumer: ConsumerName = name.parse().unwrap();
@@ -29,6 +31,7 @@ pub fn check(tables: &Tables, applied: &Applied, consumers: &[String], diaries: 
             "order-summary" => summaries_are_folds(tables, applied, &consumer)?,
             "crm-timeline" => the_timeline_has_every_entry_once(tables, applied, &consumer)?,
             "notify-customer" => every_mail_is_on_record_once(tables, applied, &consumer)?,
+            "points" => points::were_earned_once(tables, applied, &consumer)?,
             "folding" => rows_are_folds(tables, applied, &consumer)?,
             _ => {}
         }

@@ -10,10 +10,11 @@ use towpath::ports::{CursorKey, Position, Wakes};
 use towpath::{Consumer, Failure, Instruction, Replay, Seq, Status, Verb, Wake};
 use towpath_sim::{Clock, Swept, Tables, World, crash_sweep, pair_sweep};
 
-use crate::begin::{DOUBLED, GAP, IN_ORDER, cancel, handled, place, receive, same, shop, waiting};
+use crate::begin::{DOUBLED, GAP, IN_ORDER, PLACED, cancel, handled, place, receive, same, shop, spend, waiting};
 use crate::diary::{self, Behaviour, Poison, Temper};
 use crate::steps::{self, Course};
 use crate::effects;
+use crate::points;
 
 /// How much is broken at once.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +29,7 @@ pub enum Depth {
 pub type Scenario = fn(Depth) -> Swept;
 
 /// All of them.
-pub const ALL: [(&str, Scenario); 22] = [
+pub const ALL: [(&str, Scenario); 24] = [
     ("a handler with events, in order", |depth| deliver(depth, inventory::consumer, IN_ORDER, 0)),
     ("a handler with events, a gap", |depth| deliver(depth, inventory::consumer, GAP, 0)),
     ("a handler with events, doubled", |depth| deliver(depth, inventory::consumer, DOUBLED, 0)),
@@ -51,6 +52,8 @@ pub const ALL: [(&str, Scenario); 22] = [
     ("a saga, a command passed over", |depth| fulfilled(depth, Course::PassedOver)),
     ("a mail with a key", effects::keyed),
     ("an effect that nobody may have twice", effects::held),
+    ("an aggregate that is its events, loaded by a handler", |depth| deliver(depth, points::consumer, PLACED, 0)),
+    ("an aggregate that is its events, with two kinds of writers", spent),
 ];
 
 /// Runs each scenario, on two threads; in the order of [`ALL`].
@@ -220,6 +223,12 @@ fn fulfilled(depth: Depth, course: Course) -> Swept {
         Depth::Single => crash_sweep(&begin, scenario, steps::same_end),
         Depth::Pairs(most) => pair_sweep(&begin, scenario, steps::same_end, most),
     }
+}
+
+fn spent(depth: Depth) -> Swept {
+    swept(depth, &waiting(PLACED, 0), async |world| {
+        world.work(&points::consumer()).await && spend(world, "s-1").await && spend(world, "s-2").await
+    })
 }
 
 fn commanded(depth: Depth) -> Swept {

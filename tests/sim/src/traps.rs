@@ -87,6 +87,7 @@ pub const BUGS: &[&str] = &[
     "67 a read that guards nothing",
     "68 watermark without overlap",
     "69 parked by count",
+    "a snapshot taken for the state",
 ];
 
 /// The most seeds that a bug may survive.

@@ -123,6 +123,10 @@ fn each_write_happens_only_under_its_condition() {
             Write::CheckEntity { key: aggregate(), expect: Some(Seq(7)) },
             "check entities: #name = :expected [version] [7]",
         ),
+        (
+            Write::CheckVacant { key: aggregate(), seq: Seq(8) },
+            "check outbox: attribute_not_exists(#name) [aggregate] []",
+        ),
         (cursor(CursorHome::Progress, None), "put progress: attribute_not_exists(#name) [pk] []"),
         (cursor(CursorHome::Views, None), "put views: attribute_not_exists(#name) [view] []"),
         (cursor(CursorHome::Progress, Some(Rev(4))), "put progress: #name = :expected [rev] [4]"),
@@ -143,7 +147,7 @@ fn a_row_that_was_never_written_is_expected_not_to_be_there_and_no_newer_one_is_
     assert_eq!(shown(Condition::written("pk", Rev::ZERO)), ("attribute_not_exists(#name)", "pk", None));
     assert_eq!(shown(Condition::written("pk", Rev(3))), ("#name = :expected", "rev", Some("3".to_owned())));
     let older = ("attribute_not_exists(#name) OR #name <= :expected", "generation", Some("2".to_owned()));
-    assert_eq!(shown(Condition::not_newer(2)), older);
+    assert_eq!(shown(Condition::not_newer("generation", 2)), older);
 }
 
 /// A put that was sent twice is refused the second time, and only these tell from the row that it is their own.

@@ -1,10 +1,12 @@
 //! An HTTP API as a Lambda function: an API Gateway request in, checked; a reply out. Routes are the author's.
 //! Must not know: any one route, any one tenant's data.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use aws_lambda_events::http::{HeaderMap, HeaderName, HeaderValue};
+use aws_lambda_events::query_map::QueryMap;
 use base64::Engine;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::Serialize;
@@ -13,8 +15,8 @@ use serde_path_to_error::Segment;
 use towpath::command::{CommandError, CommandPorts, Reply, Request, Verdict, execute, request_hash};
 use towpath::ports::{Consistency, CursorHome, CursorKey, Host, Unavailable};
 use towpath::{
-    Aggregate, AggregateId, AggregateKey, AggregateType, ConsumerName, Context, CorrelationId, Era, EventId, Failure,
-    IdempotencyKey, Seq, Summary, TenantId, View,
+    Aggregate, AggregateId, AggregateKey, AggregateType, ConsumerName, Context, CorrelationId, Era, EventId,
+    EventSourced, Failure, IdempotencyKey, Seq, Summary, TenantId, Timestamp, View, state_at,
 };
 
 use crate::lambda::{Exit, Problem, host, plant, producer, run};
@@ -34,6 +36,7 @@ pub struct HttpRequest {
     pub tenant: TenantId,
     /// Shared by all that follows from it.
     pub correlation_id: CorrelationId,
+    query: QueryMap,
     headers: HeaderMap,
     body: Vec<u8>,
 }
@@ -133,7 +136,8 @@ impl HttpRequest {
         }
         let method = event.request_context.http.method.to_string();
         let path = event.raw_path.unwrap_or_default();
-        Ok(Self { method, path, tenant, correlation_id, headers: event.headers, body })
+        let (query, headers) = (event.query_string_parameters, event.headers);
+        Ok(Self { method, path, tenant, correlation_id, query, headers, body })
     }
 
     /// The body as JSON of this shape: 415 for another content type, 400 naming the path and never the value.
@@ -153,6 +157,12 @@ impl HttpRequest {
         })?;
         json.end().map_err(|_| bad("the body has more after its JSON value"))?;
         Ok(value)
+    }
+
+    /// A parameter of the query, if it is there: 400 when it is not of this type.
+    pub fn query<T: FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Result<Option<T>, HttpError> {
+        let value = self.query.first(name).map(str::parse).transpose();
+        value.map_err(|rule: T::Err| bad(format!("the parameter {name}: {rule}")))
     }
 
     /// The caller's name for this command: 400 when it is missing.
@@ -258,6 +268,19 @@ impl<'a> Api<'a> {
         Ok(Some((serde_json::from_str(&state).map_err(|error| internal(&error))?, position.cursor.seq)))
     }
 
+    /// Folds an event-sourced aggregate, now or as it was at a time, and says at which row that is. All commits before are
+    /// in it.
+    pub async fn state<A: EventSourced>(
+        &self,
+        tenant: &TenantId,
+        id: &AggregateId,
+        at: Option<Timestamp>,
+    ) -> Result<Option<(A, Seq)>, HttpError> {
+        let kind = AggregateType::parse(A::TYPE).map_err(|error| unfolded(&Failure::reject("name", error)))?;
+        let key = AggregateKey { tenant: tenant.clone(), kind, id: id.clone() };
+        state_at(self.ports.store, &key, at).await.map_err(|failure| unfolded(&failure))
+    }
+
     /// Reads one partition of a read model, in the order of its sort keys.
     pub async fn view<V: View>(&self, tenant: &TenantId, partition: &str) -> Result<Vec<V>, HttpError> {
         let rows = self.ports.store.view(tenant, V::NAME, partition).await?;
@@ -266,6 +289,16 @@ impl<'a> Api<'a> {
             tracing::error!(reason = %error, view = V::NAME, "a view cannot be read");
             HttpError::new(500, "internal", "the view cannot be read: this is a fault of the service")
         })
+    }
+}
+
+fn unfolded(failure: &Failure) -> HttpError {
+    tracing::error!(reason = %failure, "a state cannot be folded");
+    match failure {
+        Failure::Retry(_) => HttpError::new(503, "unavailable", "the data could not be read now: try again"),
+        Failure::Reject(_) => {
+            HttpError::new(500, "internal", "the state cannot be told: this is a fault of the service")
+        }
     }
 }
 

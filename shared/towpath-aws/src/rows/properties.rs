@@ -3,7 +3,7 @@
 use proptest::collection::btree_map;
 use proptest::prelude::*;
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
-use towpath::ports::{AuditState, CursorHome, CursorKey, Handled, Position, Registered};
+use towpath::ports::{AuditState, CursorHome, CursorKey, Handled, Position, Registered, Snapshot};
 use towpath::trouble::{TicketState, Trouble};
 use towpath::{Cursor, Rev, Start, Status};
 
@@ -123,6 +123,22 @@ proptest! {
         let order = Order { at, who: who.clone(), why: who, consumer: "inventory".parse().unwrap(), deed };
         let item: Item = to_item(OrderItem::new(&order)).unwrap();
         prop_assert_eq!(from_item::<OrderItem>(item).unwrap().into_order().unwrap(), order);
+    }
+
+    #[test]
+    fn any_snapshot_is_read_as_it_was_written_and_lies_in_no_entitys_place(
+        key in any_key(), other in any_key(), seq in 1..=i64::MAX.unsigned_abs(), event_id in any_event_id(), state in ".{0,40}",
+    ) {
+        let snapshot = Snapshot { seq: Seq(seq), event_id, folds: "of these".into(), state };
+        let item: Item = to_item(SnapshotItem::new(&key.aggregate, &snapshot)).unwrap();
+        prop_assert_eq!(item["aggregate"].as_s().unwrap(), &snapshot_key(&key.aggregate));
+        prop_assert_eq!(&item[SnapshotItem::COUNTER], &aws_sdk_dynamodb::types::AttributeValue::N(seq.to_string()));
+        prop_assert!(from_item::<EntityItem>(item.clone()).is_err(), "it is no entity");
+        prop_assert_eq!(from_item::<SnapshotItem>(item).unwrap().into_snapshot().unwrap(), snapshot);
+        prop_assert!(snapshot_key(&key.aggregate) != other.aggregate.to_string());
+        prop_assert_eq!(snapshot_key(&key.aggregate) == snapshot_key(&other.aggregate), key.aggregate == other.aggregate);
+        let mine = format!("{}#", key.aggregate.tenant);
+        prop_assert!(snapshot_key(&key.aggregate).starts_with(&mine));
     }
 
     /// Rows of `progress` lie in one table: none may overwrite one of another kind or of another tenant.

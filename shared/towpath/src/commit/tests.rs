@@ -101,7 +101,7 @@ fn tea_at(seq: u64, millis: u64) -> Reads {
     let prior = [("stock.received".parse().unwrap(), Seq(seq))].into_iter().collect();
     let occurred_at = Timestamp::from_millis(millis);
     let head = Head { seq: Seq(seq), prior, era: Era::FIRST, occurred_at };
-    [("acme#stock#tea".parse().unwrap(), Some(head))].into_iter().collect()
+    [("acme#stock#tea".parse().unwrap(), Read { storage: Storage::State, head: Some(head) })].into_iter().collect()
 }
 
 fn planned(tx: Tx, reads: &Reads) -> Result<Vec<Write>, TxError> {
@@ -140,9 +140,36 @@ fn an_event_of_an_event_sourced_aggregate_is_one_write() {
 fn what_was_read_and_not_written_is_checked() {
     let writes = planned(Tx::new(), &tea_at(4, 0)).unwrap();
     assert!(matches!(&writes[..], [Write::CheckEntity { expect: Some(Seq(4)), .. }]), "{writes:?}");
-    let absent = [("acme#stock#tea".parse().unwrap(), None)].into_iter().collect();
+    let never = Read { storage: Storage::State, head: None };
+    let absent = [("acme#stock#tea".parse().unwrap(), never)].into_iter().collect();
     let writes = planned(Tx::new(), &absent).unwrap();
     assert!(matches!(&writes[..], [Write::CheckEntity { expect: None, .. }]), "{writes:?}");
+}
+
+fn ledger_at(seq: Option<u64>) -> Reads {
+    let head = seq.map(|seq| Head {
+        seq: Seq(seq),
+        prior: Prior::default(),
+        era: Era::FIRST,
+        occurred_at: Timestamp::default(),
+    });
+    [("acme#ledger#l-1".parse().unwrap(), Read { storage: Storage::Events, head })].into_iter().collect()
+}
+
+/// No write skew with an event-sourced aggregate: its next place must still be free, taken or not.
+#[test]
+fn what_was_loaded_guards_the_commit_by_the_place_after_it() {
+    for (seq, next) in [(None, 1), (Some(4), 5)] {
+        let writes = planned(Tx::new().put(Line(1)), &ledger_at(seq)).unwrap();
+        assert!(matches!(&writes[1], Write::CheckVacant { seq, .. } if *seq == Seq(next)), "{writes:?}");
+        let tx = Tx::new().record(Booked { cents: 1 }).record(Booked { cents: 2 });
+        let writes = planned(tx, &ledger_at(seq)).unwrap();
+        let places: Vec<u64> = writes
+            .iter()
+            .map(|write| if let Write::Append(row) = write { row.envelope.seq.0 } else { panic!("{write:?}") })
+            .collect();
+        assert_eq!(places, [next, next + 1], "several events of one aggregate, and no other write");
+    }
 }
 
 #[test]
@@ -238,7 +265,7 @@ proptest! {
             let head = (*version > 0).then(|| Head {
                 seq: Seq(*version), prior: Prior::default(), era: Era::FIRST, occurred_at: Timestamp::default(),
             });
-            reads.insert(format!("acme#stock#s-{index}").parse().unwrap(), head);
+            reads.insert(format!("acme#stock#s-{index}").parse().unwrap(), Read { storage: Storage::State, head });
         }
         let tx = if writes { Tx::new().replace(stock(3)).record(reserved()) } else { Tx::new() };
         let conditions: Vec<(AggregateKey, Option<Seq>)> = planned(tx, &reads).unwrap().into_iter().filter_map(|write| match write {
@@ -246,7 +273,7 @@ proptest! {
             _ => None,
         }).collect();
         let wanted: BTreeMap<AggregateKey, Option<Seq>> =
-            reads.iter().map(|(key, head)| (key.clone(), head.as_ref().map(|head| head.seq))).collect();
+            reads.iter().map(|(key, read)| (key.clone(), read.head.as_ref().map(|head| head.seq))).collect();
         prop_assert_eq!(conditions.len(), wanted.len());
         prop_assert_eq!(conditions.into_iter().collect::<BTreeMap<_, _>>(), wanted);
     }
