@@ -16,7 +16,7 @@ const STOCKTAKING: &str = "for ever: stocktaking starts from the first";
 
 /// Every consumer of the repository.
 pub fn consumers() -> Vec<Consumer> {
-    vec![crm_timeline::consumer(), inventory::consumer(), order_summary::consumer()]
+    vec![crm_timeline::consumer(), integration_bus::consumer(), inventory::consumer(), order_summary::consumer()]
 }
 
 /// Every event of the repository.

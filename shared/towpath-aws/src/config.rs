@@ -46,6 +46,8 @@ pub struct ConsumerConfig {
     pub queue_url: String,
     /// Brings back the aggregates that must be looked at again.
     pub wake_queue_url: String,
+    /// Where public events, and facts about the pipeline, go. It may be absent, unless the consumer forwards events.
+    pub bus_name: Option<String>,
 }
 
 /// What the relay is told.
@@ -83,6 +85,7 @@ pub fn consumer(lookup: impl Fn(&str) -> Option<String>) -> Result<ConsumerConfi
         dead_letter_queue_url: env.text("TOWPATH_DEAD_LETTER_QUEUE_URL"),
         queue_url: env.text("TOWPATH_QUEUE_URL"),
         wake_queue_url: env.text("TOWPATH_WAKE_QUEUE_URL"),
+        bus_name: Some(env.optional("TOWPATH_BUS_NAME")).filter(|name: &String| !name.is_empty()),
     };
     env.finish(config)
 }

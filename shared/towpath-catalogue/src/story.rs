@@ -150,6 +150,7 @@ impl Stage {
                 host: self,
                 dead_letters: &self.world,
                 wakes: &self.world,
+                bus: &self.world,
                 producer: &producer,
                 era: Era::FIRST,
             };

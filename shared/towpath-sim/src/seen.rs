@@ -36,7 +36,7 @@ const OTHERS: [(&str, &str); 4] =
 const OFFERED: [&str; 2] = ["offered first", "offered again"];
 const RELAYED: [&str; 4] = ["published", "refused and published", "stopped", "died"];
 const DECISIONS: [&str; 4] = ["run", "duplicate", "gap", "wait"];
-const EVENTS: [&str; 22] = [
+const EVENTS: [&str; 24] = [
     "older code ran",
     "older code stood aside",
     "older code met a new type",
@@ -55,6 +55,8 @@ const EVENTS: [&str; 22] = [
     "wake put off",
     "moved to the dead-letter queue",
     "given up by the relay",
+    "left",
+    "left again",
     "replayed",
     "replay refused",
     "console redrive",

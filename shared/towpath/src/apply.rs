@@ -8,11 +8,15 @@ use crate::batch::ConsumerPorts;
 use crate::commit::{Cause, Commit, heads_needed, plan};
 use crate::consumer::Run;
 use crate::group::{Group, Overlay};
+use crate::limits;
 use crate::panics::caught;
 use crate::planted::is_on;
 use crate::ports::{CommitError, CursorKey, Position, Write};
 use crate::tx::TxError;
-use crate::{AggregateKey, CausationId, Consumer, ConsumerName, Context, Counts, Cursor, Envelope, EventType, Failure};
+use crate::{
+    AggregateKey, CausationId, CloudEvent, Consumer, ConsumerName, Context, Counts, Cursor, Envelope, EventType,
+    Failure,
+};
 
 /// A consumer at work: its handlers and its world.
 #[derive(Clone, Copy)]
@@ -51,6 +55,10 @@ impl<'a> Worker<'a> {
                 let state = before.and_then(|position| position.state.as_deref());
                 (Vec::new(), Some(caught(async { fold(state, Rc::clone(envelope)) }).await?))
             }
+            Run::Forward => {
+                self.forward(envelope).await?;
+                (Vec::new(), None)
+            }
             Run::Effects(run) => {
                 let cx = Context::new(self.ports.store, self.ports.host, &envelope.tenant_id).on(overlay);
                 let tx = caught(async { run(&cx, Rc::clone(envelope)).await }).await?;
@@ -74,6 +82,21 @@ impl<'a> Worker<'a> {
         let commit = Commit::new(writes).map_err(author)?;
         let lag = now.millis_since(envelope.occurred_at);
         Ok(Applied { writes: commit.into_writes(), lag, position })
+    }
+
+    /// Puts an event on the bus. 200 can carry failed entries: the event has left when all its versions have.
+    async fn forward(&self, envelope: &Envelope) -> Result<(), Failure> {
+        let carried = |kind: &EventType| self.consumer.forwards_type(kind) || is_on("what is not public is named");
+        for entries in CloudEvent::of(envelope, carried).chunks(limits::BUS_ENTRIES) {
+            let put = self.ports.bus.put(entries).await;
+            // Not `Unavailable`, by which the machine knows its own store: a bus that stays away parks its events by age.
+            let answers = put.map_err(|error| Failure::retry("bus away", error))?;
+            let refused = answers.into_iter().find_map(Result::err);
+            if let Some(why) = refused.filter(|_| !is_on("9 failed entries of the bus ignored")) {
+                return Err(Failure::retry("refused by the bus", why));
+            }
+        }
+        Ok(())
     }
 
     /// The write that moves a cursor, if it is still `from`.

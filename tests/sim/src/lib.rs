@@ -10,6 +10,7 @@
 
 pub mod begin;
 pub mod diary;
+pub mod parcels;
 pub mod plan;
 pub mod proof;
 pub mod rest;

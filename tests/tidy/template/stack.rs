@@ -14,6 +14,8 @@ pub(crate) struct Stack {
     pub(crate) functions: BTreeSet<String>,
     /// What each consumer's code handles.
     pub(crate) handled: BTreeMap<String, BTreeSet<String>>,
+    /// Consumers whose code puts events on the bus.
+    pub(crate) forwarding: BTreeSet<String>,
 }
 
 /// One resource.
@@ -73,7 +75,12 @@ impl Stack {
                 resources.push(Resource { place: place(&scope, name), kind, body: resolver.resolve(&scope, body) });
             }
         }
-        Self { resources, functions: source.functions.clone(), handled: source.handled.clone() }
+        Self {
+            resources,
+            functions: source.functions.clone(),
+            handled: source.handled.clone(),
+            forwarding: source.forwarding.clone(),
+        }
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Resource> {
