@@ -19,7 +19,8 @@ from boto3.dynamodb.types import TypeDeserializer
 from botocore.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
-CONSUMERS: dict[str, str] = {"inventory": "Inventory", "order-summary": "OrderSummary", "crm-timeline": "CrmTimeline"}
+CONSUMERS: dict[str, str] = {"inventory": "Inventory", "order-summary": "OrderSummary", "crm-timeline": "CrmTimeline",
+                             "integration-bus": "IntegrationBus"}
 
 
 class Trouble(Exception):

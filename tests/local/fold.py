@@ -12,8 +12,8 @@ from rows import Aggregate, Event
 PLACED, CANCELLED = "order.placed", "order.cancelled"
 RECEIVED, RESERVED, REJECTED, RELEASED = "stock.received", "stock.reserved", "stock.rejected", "stock.released"
 HANDLES: dict[str, frozenset[str]] = {
-    consumer: frozenset({PLACED, CANCELLED}) for consumer in ("inventory", "order-summary", "crm-timeline")}
-STORAGE = {"inventory": "progress", "order-summary": "views", "crm-timeline": "progress"}
+    consumer: frozenset({PLACED, CANCELLED}) for consumer in ("inventory", "order-summary", "crm-timeline", "integration-bus")}
+STORAGE = {"inventory": "progress", "order-summary": "views", "crm-timeline": "progress", "integration-bus": "progress"}
 EVENT_TYPES = {"order": {PLACED, CANCELLED}, "stock": {RECEIVED, RESERVED, REJECTED, RELEASED}}
 
 

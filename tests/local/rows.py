@@ -146,6 +146,7 @@ class World:
     view_rows: list[ViewRow] = field(default_factory=list)
     stored_answers: list[StoredAnswer] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
+    received: list[dict[str, Any]] = field(default_factory=list)
     queues: dict[str, tuple[int, int]] = field(default_factory=dict)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
 
