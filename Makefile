@@ -152,7 +152,7 @@ status: ## what each consumer has applied (ARGS='--watch', ARGS='--json')
 drill: venvs ## break something on purpose at a stack that is up: docs/when-something-fails.md (ARGS=--mend puts it right)
 	@$(PYTHON) tests/local/drill.py --name $(NAME) $(ARGS)
 
-chaos: build .venv/faults/made ## break the deployed functions' calls in eight ways, and check every row
+chaos: build .venv/faults/made ## break the deployed functions' calls in nine ways, and check every row
 	@$(PYTHON) tests/local/chaos.py --cli target/$(HOST)/release/towpath $(ARGS)
 
 conformance: crates venvs ## ask the simulator's model and an emulator what AWS does, and compare with the list of known deviations (ENDPOINT=http://… that one, ENDPOINT=aws AWS itself, ARGS=--json)

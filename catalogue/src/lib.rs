@@ -23,6 +23,7 @@ pub fn consumers() -> Vec<Consumer> {
     vec![
         crm_timeline::consumer(),
         fulfilment::consumer(),
+        integration_bus::consumer(),
         inventory::consumer(),
         notify_customer::consumer(shop::Postbox),
         order_summary::consumer(),

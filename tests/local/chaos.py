@@ -66,9 +66,11 @@ FAULTS = (
     Fault("tables throttle", tuple(rule("dynamodb", of, 0.4, 40, **error("ProvisionedThroughputExceededException"))
                                    for of in WRITES + READS), 30),
     Fault("transactions are cancelled", (rule("dynamodb", "TransactWriteItems", 0.4, 40, **CONFLICT),), 10),
-    Fault("connections are reset", tuple(rule(of, "*", 0.15, 25, reset=True) for of in ("dynamodb", "sns", "sqs")), 15),
+    Fault("connections are reset", tuple(rule(of, "*", 0.15, 25, reset=True) for of in ("dynamodb", "sns", "sqs", "events")), 15),
     Fault("the topic fails and loses answers", (rule("sns", "PublishBatch", 0.3, 10, **error("InternalErrorException")),
                                                 rule("sns", "PublishBatch", 0.3, 10, **LOST)), 5),
+    Fault("the integration bus fails and loses answers", (rule("events", "PutEvents", 0.3, 10, **error("InternalException")),
+                                                          rule("events", "PutEvents", 0.3, 10, **LOST)), 5),
     Fault("every call takes its time", (rule("*", "*", 0.2, 60, latency={"min": 300, "max": 2500}),), 20),
     Fault("all at once, and processes are killed", (
         rule("dynamodb", "TransactWriteItems", 0.2, 15, **LOST), rule("dynamodb", "*", 0.1, 30, reset=True),
@@ -133,6 +135,7 @@ def warm_up(stack: Stack) -> None:
     stack.client("dynamodb").describe_table(TableName=stack.output("OutboxTable"))
     stack.client("sns").get_topic_attributes(TopicArn=stack.output("EventsTopicArn"))
     stack.client("sqs").get_queue_attributes(QueueUrl=stack.queue("inventory"))
+    stack.client("events").describe_event_bus(Name=stack.output("BusName"))
 
 
 def script(name: str, *arguments: str) -> None:

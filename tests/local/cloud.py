@@ -22,7 +22,7 @@ from botocore.config import Config
 ROOT = Path(__file__).resolve().parents[2]
 CONSUMERS: dict[str, str] = {"inventory": "Inventory", "order-summary": "OrderSummary", "crm-timeline": "CrmTimeline",
                              "notify-customer": "NotifyCustomer", "fulfilment": "Fulfilment", "payments": "Payments",
-                             "shipping": "Shipping"}
+                             "shipping": "Shipping", "integration-bus": "IntegrationBus"}
 
 
 class Trouble(Exception):

@@ -14,10 +14,11 @@ PLACED, CANCELLED = "order.placed", "order.cancelled"
 RECEIVED, RESERVED, REJECTED, RELEASED = "stock.received", "stock.reserved", "stock.rejected", "stock.released"
 SENT, REFUSED = "notification.sent", "notification.refused"
 HANDLES: dict[str, frozenset[str]] = {
-    consumer: frozenset({PLACED, CANCELLED}) for consumer in ("inventory", "order-summary", "crm-timeline")}
+    consumer: frozenset({PLACED, CANCELLED}) for consumer in ("inventory", "order-summary", "crm-timeline", "integration-bus")}
 HANDLES["inventory"] |= {"stock.inquire", "stock.release", "stock.reserve", fold_checkout.REFUNDED}
 HANDLES["crm-timeline"] |= {fold_checkout.CLOSED}
-STORAGE = {"inventory": "progress", "order-summary": "views", "crm-timeline": "progress", "notify-customer": "progress"}
+STORAGE = {"inventory": "progress", "order-summary": "views", "crm-timeline": "progress", "notify-customer": "progress",
+           "integration-bus": "progress"}
 EVENT_TYPES = {"order": {PLACED, CANCELLED}, "stock": {RECEIVED, RESERVED, REJECTED, RELEASED}, "notification": {SENT, REFUSED},
                "invoice": {"invoice.issued", "invoice.line_added", "invoice.paid", "invoice.credited"},
                **fold_checkout.EVENT_TYPES}

@@ -147,6 +147,7 @@ class World:
     stored_answers: list[StoredAnswer] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     ledger: dict[str, Any] | None = None
+    received: list[dict[str, Any]] = field(default_factory=list)
     queues: dict[str, tuple[int, int]] = field(default_factory=dict)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
 

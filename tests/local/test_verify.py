@@ -15,6 +15,7 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import check_bus as cb  # noqa: E402
 import check_journal as cj  # noqa: E402
 import check_views as cv  # noqa: E402
 import fold  # noqa: E402
@@ -40,7 +41,8 @@ class Builder:
         at = TIME % self.clock
         event = Event(aggregate, len(before) + 1, event_id, event_type, 1, fold.last_of_each_type(before), 1, at,
                       cause.correlation_id if cause else f"c{self.clock}", cause.event_id if cause else f"r{self.clock}",
-                      "test@0", None, cause.hops + 1 if cause else 0, data, f"{at[:13]}#0", 1, "event", "public")
+                      "test@0", None, cause.hops + 1 if cause else 0, data, f"{at[:13]}#0", 1, "event",
+                      "public" if event_type in (fold.PLACED, fold.CANCELLED) else "internal")
         self.world.events.append(event)
         return event
 
@@ -90,6 +92,8 @@ class Builder:
                 for e in events:
                     key = f"{e.occurred_at}#{e.event_id}"
                     world.view_rows.append(ViewRow(aggregate.tenant, "crm-timeline", "c-1", key, fold.timeline_entry(e)))
+        public = [event for event in world.events if event.visibility == "public"]
+        world.received = [cb.cloud_event(event, {fold.PLACED, fold.CANCELLED}) for event in public]
         return world
 
 
@@ -147,7 +151,7 @@ class TheCheck(unittest.TestCase):
     def test_each_check_is_exercised_by_a_planted_fault(self) -> None:
         source = Path(__file__).read_text()
         for check in verify.CHECKS:
-            module = "cj" if check in cj.CHECKS else "cv"
+            module = "cj" if check in cj.CHECKS else "cb" if check in cb.CHECKS else "cv"
             self.assertIn(f"self.fails({module}.{check.__name__},", source)
 
     def test_an_unreadable_row(self) -> None:
@@ -233,6 +237,16 @@ class TheCheck(unittest.TestCase):
 
     def test_a_missing_cursor(self) -> None:
         self.fails(cv.cursors_at_the_end, lambda w: w.cursors.pop())
+
+    def test_an_event_that_did_not_leave(self) -> None:
+        self.fails(cb.public_events_left, lambda w: w.received.pop())
+
+    def test_an_event_that_left_though_it_is_not_public(self) -> None:
+        internal = lambda w: next(e for e in w.events if e.visibility == "internal")  # noqa: E731
+        self.fails(cb.public_events_left, lambda w: w.received.append(cb.cloud_event(internal(w), set())))
+
+    def test_an_event_that_left_with_other_data(self) -> None:
+        self.fails(cb.public_events_left, lambda w: w.received.append({**w.received[0], "data": {}}))
 
     def test_an_unregistered_consumer(self) -> None:
         self.fails(cv.cursors_at_the_end, lambda w: w.registry.pop())

@@ -10,30 +10,33 @@ import sys
 from rich.console import Console
 from rich.text import Text
 
+import check_bus
 import check_checkouts
 import check_journal
 import check_mails
 import check_views
+import receiver
 import rows
 from cloud import CONSUMERS, Stack, Trouble, fail_on_trouble, ledger, load, queue_depth, scan
 from findings import Fault, Finding
 from paper import console, table
 from rows import World
 
-CHECKS = check_journal.CHECKS + check_views.CHECKS
+CHECKS = check_journal.CHECKS + check_views.CHECKS + check_bus.CHECKS
 WITH_PROVIDER = CHECKS + check_mails.CHECKS + check_checkouts.CHECKS
 SHOWN_FAULTS = 3
 TABLES = {"outbox": "OutboxTable", "entities": "EntitiesTable", "views": "ViewsTable", "progress": "ProgressTable"}
 
 
 def load_world(stack: Stack) -> World:
-    """Reads all tables, all queues and the driver's log."""
+    """Reads all tables, all queues, the driver's log, and what has left."""
     log = stack.folder / "answers.jsonl"
     if not log.exists():
         raise Trouble(f"There is no {log.name} for {stack.name!r}. Send traffic first: tests/local/traffic.py --name {stack.name}.")
     world = World(answers=rows.answers(log.read_text().splitlines()))
     for table, output in TABLES.items():
         rows.fill(world, table, scan(stack, output))
+    world.received = receiver.take(stack)
     sqs = stack.client("sqs")
     for consumer in CONSUMERS:
         world.queues[f"{consumer} queue"] = queue_depth(sqs, stack.queue(consumer))

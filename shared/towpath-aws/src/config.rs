@@ -48,6 +48,8 @@ pub struct ConsumerConfig {
     pub wake_queue_url: String,
     /// Where the provider is that its handlers call, if they call one. It may be absent.
     pub provider_url: Option<String>,
+    /// Where public events, and facts about the pipeline, go. It may be absent, unless the consumer forwards events.
+    pub bus_name: Option<String>,
 }
 
 /// What the relay is told.
@@ -86,6 +88,7 @@ pub fn consumer(lookup: impl Fn(&str) -> Option<String>) -> Result<ConsumerConfi
         queue_url: env.text("TOWPATH_QUEUE_URL"),
         wake_queue_url: env.text("TOWPATH_WAKE_QUEUE_URL"),
         provider_url: lookup("TOWPATH_PROVIDER_URL").filter(|url| !url.is_empty()),
+        bus_name: Some(env.optional("TOWPATH_BUS_NAME")).filter(|name: &String| !name.is_empty()),
     };
     env.finish(config)
 }

@@ -1,9 +1,10 @@
-//! Towpath on AWS: what the core asks through its ports is answered here with DynamoDB, SNS and SQS, and Lambda's
+//! Towpath on AWS: what the core asks through its ports is answered here with DynamoDB, SNS, SQS and EventBridge, and Lambda's
 //! events are turned into the core's messages. The only crate that names attributes, expressions and event shapes.
 //!
 //! A function's `main` is one call: [`run_consumer`], [`run_relay`], [`run_auditor`] or [`http::run_api`].
 
 pub mod audit;
+mod bus;
 mod clients;
 mod commit;
 pub mod config;
@@ -21,6 +22,7 @@ mod telemetry;
 mod topics;
 mod trace;
 
+pub use bus::EventBus;
 pub use clients::load as load_sdk_config;
 pub use host::LambdaHost;
 pub use lambda::http;

@@ -11,6 +11,7 @@ use towpath::limits::HINT_AHEAD;
 use towpath::ports::{Answer, DeadLetters, Unavailable, Wakes};
 use towpath::{ConsumerName, Ticket, Wake};
 
+use crate::bus::EventBus;
 use crate::registry::Registration;
 use crate::store::unavailable;
 
@@ -28,12 +29,19 @@ const NO_GROUP: &str = "~none";
 pub struct DeadLetterQueue {
     sqs: Client,
     url: String,
+    bus: Option<EventBus>,
 }
 
 impl DeadLetterQueue {
     /// Keeps messages in the FIFO queue at `url`.
     pub fn new(sqs: Client, url: String) -> Self {
-        Self { sqs, url }
+        Self { sqs, url, bus: None }
+    }
+
+    /// Tells this bus, too, of each ticket.
+    #[must_use]
+    pub fn telling(self, bus: Option<EventBus>) -> Self {
+        Self { bus, ..self }
     }
 
     /// Opens the connection before it is needed.
@@ -66,8 +74,13 @@ impl DeadLetterQueue {
             .message_attributes("ticket", text(&ticket.class, CLASS_BYTES)?)
             .send()
             .await
-            .map(|_| ())
-            .map_err(unavailable("SendMessage of a ticket to the dead-letter queue"))
+            .map_err(unavailable("SendMessage of a ticket to the dead-letter queue"))?;
+        if let Some(bus) = &self.bus
+            && let Err(error) = bus.tell_parked(ticket).await
+        {
+            tracing::warn!(reason = %error, "the bus was not told that a row was parked");
+        }
+        Ok(())
     }
 }
 

@@ -11,7 +11,7 @@ mod object;
 use serde_json::Value;
 
 use crate::alternatives::{alternatives, key};
-use crate::schema::{Place, is_annotation};
+use crate::schema::{PUBLIC, Place, VISIBILITY, is_annotation};
 
 /// What a change asks of those who deploy it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,6 +39,7 @@ pub struct Change {
 pub fn compare(old: &Value, new: &Value) -> Vec<Change> {
     let mut comparison = Comparison { old, new, changes: Vec::new() };
     let root = |schema: &Value| Place { at: String::new(), schema: schema.clone() };
+    comparison.visibility();
     comparison.schema(root(old), root(new));
     let mut changes = comparison.changes;
     changes.sort();
@@ -63,6 +64,17 @@ impl Comparison<'_> {
 
     fn say(&mut self, effect: Effect, at: impl Into<String>, says: impl Into<String>) {
         self.changes.push(Change { effect, at: at.into(), says: says.into() });
+    }
+
+    /// Who may see it is part of the promise: others than this pipeline read what is public, and nobody knows them all.
+    fn visibility(&mut self) {
+        match (self.old[VISIBILITY] == PUBLIC, self.new[VISIBILITY] == PUBLIC) {
+            (true, false) => self.refuse("", "it is no longer public, but others outside of the pipeline rely on it"),
+            (false, true) => {
+                self.say(Effect::Harmless, "", "it becomes public: a promise to others than this pipeline")
+            }
+            _ => {}
+        }
     }
 
     fn schema(&mut self, old: Place, new: Place) {

@@ -11,6 +11,7 @@ use serde_json::Value;
 use towpath::{Aggregate, Consumer, Entity, Event, Visibility};
 
 use crate::listing::{Before, Listed, Reader};
+use crate::schema::{PUBLIC, VISIBILITY};
 use crate::story::Stage;
 
 /// An entry for a type of event.
@@ -132,11 +133,14 @@ type Writes = fn(&Value, u32) -> Option<Value>;
 impl Entry {
     #[doc(hidden)]
     pub fn of<E: Event + JsonSchema>() -> Self {
-        let schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<E>().to_value();
+        let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<E>().to_value();
+        if E::VISIBILITY == Visibility::Public {
+            schema[VISIBILITY] = PUBLIC.into();
+        }
         let visibility = match E::VISIBILITY {
             Visibility::Private => "private",
             Visibility::Internal => "internal",
-            Visibility::Public => "public",
+            Visibility::Public => PUBLIC,
         };
         let listed = Listed {
             event_type: E::TYPE.to_owned(),

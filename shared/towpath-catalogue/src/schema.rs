@@ -159,6 +159,11 @@ pub(crate) fn both(beside: &Map<String, Value>, schema: Value) -> Value {
     Value::Object(joined)
 }
 
+/// Says in an event's schema who may see it, if that is more than the pipeline.
+pub(crate) const VISIBILITY: &str = "x-visibility";
+/// Everybody.
+pub(crate) const PUBLIC: &str = "public";
+
 /// Does this keyword say nothing about which data is allowed?
 pub(crate) fn is_annotation(keyword: &str) -> bool {
     const ANNOTATIONS: &[&str] = &[

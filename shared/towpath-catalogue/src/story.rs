@@ -180,6 +180,7 @@ impl Stage {
                 host: self,
                 dead_letters: &self.world,
                 wakes: &self.world,
+                bus: &self.world,
                 producer: &producer,
                 era: Era::FIRST,
             };

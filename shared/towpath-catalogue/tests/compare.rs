@@ -177,6 +177,17 @@ fn no_schema_differs_from_itself() {
     assert!(REFUSED.len() + ALLOWED.len() >= 60, "{} and {} cases", REFUSED.len(), ALLOWED.len());
 }
 
+/// What is internal may become public, and then stays so.
+#[test]
+fn an_event_that_was_public_stays_public() {
+    let (internal, public) = (schema(r#"{"type":"object"}"#), schema(r#"{"type":"object","x-visibility":"public"}"#));
+    let effects = |old, new| compare(old, new).iter().map(|change| change.effect).collect::<Vec<_>>();
+    assert_eq!(effects(&internal, &public), [Effect::Harmless]);
+    assert_eq!(effects(&public, &internal), [Effect::Refused]);
+    assert_eq!(effects(&public, &public), []);
+    assert!(compare(&public, &internal)[0].says.contains("no longer public"));
+}
+
 #[test]
 fn a_refused_place_is_found_at_any_depth() {
     for (what, old, new, ..) in REFUSED {

@@ -57,6 +57,8 @@ pub(crate) struct Cloud {
     pub(crate) topic: Topic,
     /// What was ever published.
     pub(crate) published: BTreeSet<EventId>,
+    /// What has left over the integration bus, by source and id.
+    pub(crate) left: BTreeSet<(String, String)>,
     /// Events that the topic never takes.
     pub(crate) unpublishable: BTreeSet<EventId>,
     pub(crate) consumers: Vec<Deployed>,
@@ -108,6 +110,7 @@ impl Cloud {
                 settings,
                 topic: Topic::default(),
                 published: BTreeSet::new(),
+                left: BTreeSet::new(),
                 unpublishable: BTreeSet::new(),
                 consumers,
                 clients,

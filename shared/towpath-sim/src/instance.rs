@@ -12,12 +12,12 @@ use towpath::batch::{ConsumerPorts, Message};
 use towpath::command::CommandPorts;
 use towpath::commit::Commit;
 use towpath::ports::{
-    Answer, AuditState, CommitError, Consistency, CursorHome, CursorKey, DeadLetters, DueTimer, Head, Host, IndexRow,
+    Answer, AuditState, Bus, CommitError, Consistency, CursorHome, CursorKey, DeadLetters, DueTimer, Head, Host, IndexRow,
     JournalRow, KeptAnswer, Ledger, Position, Publication, Publisher, Registered, Snapshot, Store, Stored, Unavailable, Wakes,
 };
 use towpath::{
-    AggregateKey, ConsumerName, Era, IdempotencyKey, Kind, Producer, Rev, Seq, Skipped, TenantId, Ticket, Timestamp,
-    Wake,
+    AggregateKey, CloudEvent, ConsumerName, Era, IdempotencyKey, Kind, Producer, Rev, Seq, Skipped, TenantId, Ticket,
+    Timestamp, Wake,
 };
 
 use crate::cloud::{Call, Cloud, ProcessId};
@@ -66,6 +66,7 @@ impl Instance {
             host: self,
             dead_letters: self,
             wakes: self,
+            bus: self,
             producer: &self.producer,
             era: Era::FIRST,
         }
@@ -272,6 +273,16 @@ impl Wakes for Instance {
             Ok(of.map_or(0, |of| of.fifo.messages().len() as u64))
         };
         self.call(call, count, |error| error)
+    }
+}
+
+impl Bus for Instance {
+    fn put<'a>(&'a self, events: &'a [CloudEvent]) -> Answer<'a, Vec<Result<(), String>>> {
+        let events: Rc<[CloudEvent]> = events.into();
+        let named = Rc::clone(&events);
+        let say = move || named.iter().map(|event| format!("{} {} ", event.source, event.kind)).collect();
+        let call = Call { name: "put", part: Part::Bus, say };
+        self.call(call, move |cloud| cloud.put(&events), |error| error)
     }
 }
 

@@ -11,6 +11,7 @@
 //! of its own, [`Mishap`]s at rates of the seed's choice; then calm, then checks of Towpath's promises.
 
 mod blame;
+mod bus;
 mod cloud;
 mod dice;
 mod example;

@@ -25,6 +25,8 @@ pub enum Mishap {
     EntryRefused,
     /// The topic refuses one event however often it is sent.
     Unpublishable,
+    /// One entry of a request to the integration bus is refused (F5).
+    PutRefused,
     /// The stream offers a record late, after others (F7).
     RecordLate,
     /// The topic does not deliver a message to one queue.
@@ -56,6 +58,8 @@ pub enum Part {
     Wakes,
     /// The topic.
     Topic,
+    /// The integration bus.
+    Bus,
     /// The relay's mapping.
     Relay,
     /// The consumers' mappings.
@@ -66,7 +70,7 @@ pub enum Part {
 
 impl Mishap {
     /// Every mishap.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::Call(Fault::CrashBefore),
         Self::Call(Fault::CrashAfter),
         Self::Call(Fault::AnswerLost),
@@ -79,6 +83,7 @@ impl Mishap {
         Self::IndexLag,
         Self::EntryRefused,
         Self::Unpublishable,
+        Self::PutRefused,
         Self::RecordLate,
         Self::DeliveryLost,
         Self::DeliveryDoubled,
@@ -91,6 +96,7 @@ impl Mishap {
         Self::Outage(Part::DeadLetters),
         Self::Outage(Part::Wakes),
         Self::Outage(Part::Topic),
+        Self::Outage(Part::Bus),
         Self::Outage(Part::Relay),
         Self::Outage(Part::Consumers),
         Self::Outage(Part::Auditor),
@@ -105,7 +111,9 @@ impl Mishap {
                 [500, 2_000, 6_000]
             }
             Self::Unpublishable => [2, 5, 20],
-            Self::EntryRefused | Self::DeliveryLost | Self::DeliveryDoubled | Self::AckLost => [50, 300, 1_500],
+            Self::EntryRefused | Self::PutRefused | Self::DeliveryLost | Self::DeliveryDoubled | Self::AckLost => {
+                [50, 300, 1_500]
+            }
             Self::VisibilityLost | Self::HostileMessage => [50, 200, 800],
             Self::QueuePurged | Self::Outage(_) => [3_000, 6_000, 10_000],
         }

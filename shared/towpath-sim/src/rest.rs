@@ -144,6 +144,7 @@ impl Cloud {
                 self.broken("P1", Some(&key.aggregate), format!("parked at {}, and no ticket says so", key.consumer));
             }
         }
+        self.check_left(&applied);
         if let Err(why) = at_rest(&self.db.tables, &applied) {
             // What the user asks for is what handlers came to, unless it says which promise it is about.
             let said = |promise| Some((promise, why.strip_prefix(promise)?.strip_prefix(": ")?.to_owned()));

@@ -56,6 +56,8 @@ const EVENTS: [&str; 23] = [
     "wake put off",
     "moved to the dead-letter queue",
     "given up by the relay",
+    "left",
+    "left again",
     "replayed",
     "replay refused",
     "console redrive",

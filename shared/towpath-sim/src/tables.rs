@@ -31,6 +31,8 @@ pub struct Tables {
     pub wakes: Vec<(ConsumerName, Wake, u32)>,
     /// Tickets in dead-letter queues.
     pub tickets: Vec<Ticket>,
+    /// Ids of the events that have left over the integration bus.
+    pub left: BTreeSet<String>,
     /// What the topic remembers.
     pub published: BTreeSet<EventId>,
     /// How far the auditor is.

@@ -9,12 +9,12 @@ use futures_util::future::{LocalBoxFuture, pending, ready};
 use towpath::batch::{ConsumerPorts, Message, handle_batch};
 use towpath::commit::Commit;
 use towpath::ports::{
-    Answer, CommitError, Consistency, CursorHome, CursorKey, DeadLetters, Head, Host, JournalRow, KeptAnswer, Position,
+    Answer, Bus, CommitError, Consistency, CursorHome, CursorKey, DeadLetters, Head, Host, JournalRow, KeptAnswer, Position,
     Snapshot, Store, Stored, Unavailable, Wakes,
 };
 use towpath::wake::{Outcome, handle_wake};
 use towpath::{
-    AggregateKey, Consumer, ConsumerName, Era, IdempotencyKey, Producer, Seq, Skipped, TenantId, Ticket, Timestamp,
+    AggregateKey, CloudEvent, Consumer, ConsumerName, Era, IdempotencyKey, Producer, Seq, Skipped, TenantId, Ticket, Timestamp,
     Verb, Wake,
 };
 
@@ -95,7 +95,7 @@ impl World {
 
     /// This world as everything that a consumer needs.
     pub fn consumer_ports<'a>(&'a self, producer: &'a Producer) -> ConsumerPorts<'a> {
-        ConsumerPorts { store: self, host: self, dead_letters: self, wakes: self, producer, era: Era::FIRST }
+        ConsumerPorts { store: self, host: self, dead_letters: self, wakes: self, bus: self, producer, era: Era::FIRST }
     }
 
     /// Does what the queues do: delivers all messages in one batch, then wakes, until nothing is left or time has been
@@ -320,6 +320,19 @@ impl DeadLetters for World {
             move |tables| {
                 tables.tickets.push(ticket.clone());
                 Ok(())
+            },
+            |error| error,
+        )
+    }
+}
+
+impl Bus for World {
+    fn put<'a>(&'a self, events: &'a [CloudEvent]) -> Answer<'a, Vec<Result<(), String>>> {
+        let ids: Vec<String> = events.iter().map(|event| event.id.clone()).collect();
+        self.call(
+            move |tables| {
+                tables.left.extend(ids.iter().cloned());
+                Ok(vec![Ok(()); ids.len()])
             },
             |error| error,
         )

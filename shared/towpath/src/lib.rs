@@ -17,6 +17,7 @@
 mod apply;
 pub mod audit;
 pub mod batch;
+mod cloud_event;
 pub mod command;
 pub mod commit;
 mod consumer;
@@ -50,6 +51,7 @@ mod tx;
 mod versions;
 pub mod wake;
 
+pub use cloud_event::{CloudEvent, InvalidCloudEvent};
 pub use consumer::{Consumer, Projection, Writes};
 pub use context::Context;
 pub use cursor::{Cursor, Decision, Foreign, Status, decide};

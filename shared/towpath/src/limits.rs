@@ -17,6 +17,12 @@ pub const PUBLISH_BYTES: usize = 262_144;
 pub const PUBLISH_OVERHEAD_BYTES: usize = 256;
 /// What one page of a DynamoDB query holds at most.
 pub const QUERY_PAGE_BYTES: usize = 1024 * 1024;
+/// Entries in one EventBridge PutEvents.
+pub const BUS_ENTRIES: usize = 10;
+/// Size of one EventBridge PutEvents: sources, detail types, details and times of all entries.
+pub const BUS_BYTES: usize = 256 * 1024 - 1;
+/// What an entry has more than the envelope that it is made of, at most.
+pub const BUS_OVERHEAD_BYTES: usize = 5 * 1024;
 /// Keys in one DynamoDB BatchGetItem.
 pub const BATCH_GET_KEYS: usize = 100;
 /// Row types that one aggregate's `prior` may name.
@@ -32,3 +38,5 @@ pub const GROUP_ID_CHARS: usize = 128;
 const _: () = assert!(crate::TenantId::MAX_BYTES + "#65535".len() <= GROUP_ID_CHARS);
 const _: () = assert!(EVENT_BYTES + PUBLISH_OVERHEAD_BYTES <= PUBLISH_BYTES);
 const _: () = assert!(EVENT_BYTES < ITEM_BYTES);
+// An event and the versions that are written beside it fit one request to the bus.
+const _: () = assert!(EVENT_BYTES + BUS_ENTRIES * BUS_OVERHEAD_BYTES <= BUS_BYTES);

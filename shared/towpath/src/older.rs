@@ -19,6 +19,11 @@ impl Older {
         self.0.get(&version)
     }
 
+    /// Each of them, by version.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Data)> {
+        self.0.iter().map(|(version, data)| (*version, data))
+    }
+
     /// Is the current version the only one?
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -11,8 +11,8 @@ use crate::envelope::Prior;
 use crate::saga::SagaRow;
 use crate::signal::{Firing, Skipped, Ticket, Wake};
 use crate::{
-    AggregateKey, ConsumerName, Cursor, Envelope, Era, EventId, EventType, IdempotencyKey, Kind, Rev, Seq, Start,
-    TenantId, Timestamp, Visibility,
+    AggregateKey, CloudEvent, ConsumerName, Cursor, Envelope, Era, EventId, EventType, IdempotencyKey, Kind, Rev, Seq,
+    Start, TenantId, Timestamp, Visibility,
 };
 
 /// The answer to one call of a port.
@@ -453,4 +453,21 @@ pub struct Publication {
 pub trait Publisher {
     /// Publishes up to 10 messages of one topic in one request; answers for each of them, in order.
     fn publish<'a>(&'a self, topic: Kind, batch: &'a [Publication]) -> Answer<'a, Vec<Result<(), String>>>;
+}
+
+/// The integration bus, on which public events leave the pipeline.
+pub trait Bus {
+    /// Puts up to [`limits::BUS_ENTRIES`](crate::limits::BUS_ENTRIES) events in one request; answers for each of them, in order.
+    fn put<'a>(&'a self, events: &'a [CloudEvent]) -> Answer<'a, Vec<Result<(), String>>>;
+}
+
+/// The bus of a consumer that forwards nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct NoBus;
+
+impl Bus for NoBus {
+    fn put<'a>(&'a self, _: &'a [CloudEvent]) -> Answer<'a, Vec<Result<(), String>>> {
+        let none = Unavailable { call: "PutEvents", why: "this consumer was given no bus".to_owned() };
+        Box::pin(std::future::ready(Err(none)))
+    }
 }

@@ -10,7 +10,7 @@ use futures_util::{FutureExt, task::noop_waker_ref};
 use towpath::audit::{AuditOptions, AuditPorts, tick};
 use towpath::batch::{self, ConsumerPorts, handle_batch};
 use towpath::commit::Commit;
-use towpath::ports::{JournalRow, Unavailable, Write};
+use towpath::ports::{JournalRow, NoBus, Unavailable, Write};
 use towpath::wake::{Outcome, handle_wake};
 use towpath::{Consumer, Era, Instruction, Rev, Ticket, Wake};
 
@@ -45,6 +45,7 @@ pub fn play(types: &[Type], invocation: &Invocation, answers: &[Answer]) -> Next
         host: &player,
         dead_letters: &player,
         wakes: &player,
+        bus: &NoBus,
         producer: &producer,
         era: Era::FIRST,
     };

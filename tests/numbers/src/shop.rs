@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use commerce::order::{Line, Order, OrderPlaced};
 use serde::{Deserialize, Serialize};
 use towpath::batch::{ConsumerPorts, Message};
-use towpath::ports::{Answer, DeadLetters, Store, Unavailable, Wakes};
+use towpath::ports::{Answer, DeadLetters, NoBus, Store, Unavailable, Wakes};
 use towpath::{
     Aggregate, AggregateId, CausationId, Consumer, ConsumerName, Context, Data, Envelope, Era, Event, EventId, Failure,
     Prior, Producer, Projection, Received, Seq, Storage, Summary, TenantId, Ticket, Timestamp, Tx, Wake,
@@ -53,7 +53,7 @@ pub(crate) fn ports<'a>(
     queues: &'a Queues,
     producer: &'a Producer,
 ) -> ConsumerPorts<'a> {
-    ConsumerPorts { store, host, dead_letters: queues, wakes: queues, producer, era: Era::FIRST }
+    ConsumerPorts { store, host, dead_letters: queues, wakes: queues, bus: &NoBus, producer, era: Era::FIRST }
 }
 
 /// An order of one line, as the first event of its aggregate.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
 use towpath::batch::ConsumerPorts;
-use towpath::ports::Handled;
+use towpath::ports::{Handled, NoBus};
 use towpath::wake::{Outcome, handle_wake};
 use towpath::{Era, Producer, Start, Wake};
 use towpath_aws::registry::{NotRegistered, Registration};
@@ -98,6 +98,7 @@ fn newer_row(stack: &Stack) -> Result<()> {
             host: &host(),
             dead_letters: &DeadLetterQueue::new(sqs.clone(), stack.output(&queues.dead)?.to_owned()),
             wakes: &WakeQueues::new(sqs, [("inventory".parse()?, urls)].into()),
+            bus: &NoBus,
             producer: &Producer::parse("inventory@2.0.0")?,
             era: Era::FIRST,
         };

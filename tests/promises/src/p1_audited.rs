@@ -137,7 +137,7 @@ fn deployed(stack: &Stack) -> Result<()> {
             let consumer = line["consumer"].as_str().context("a line names its consumer")?.to_owned();
             said.insert(consumer, line["UnaccountedEvents"].as_f64().context("a number")?);
         }
-        let all = ["crm-timeline", "inventory", "order-summary"];
+        let all = ["crm-timeline", "integration-bus", "inventory", "order-summary"];
         ensure!(said.keys().eq(all) && said.values().all(|missing| *missing == 0.0), "{said:?}");
         let invoked = stack.logged("UnaccountedEvents")?.len();
         until("the rule has woken it", async || {
@@ -151,7 +151,7 @@ fn deployed(stack: &Stack) -> Result<()> {
 /// After all that was done to the stack, by all tests: the numbers of the audit, and they are right.
 fn at_rest(stack: &Stack) -> Result<()> {
     wait(async {
-        for consumer in ["inventory", "order-summary", "crm-timeline"] {
+        for consumer in ["inventory", "order-summary", "crm-timeline", "integration-bus"] {
             healed(stack, consumer).await?;
         }
         let report = stack.audit().await?;
@@ -168,13 +168,13 @@ fn no_topic(stack: &Stack) -> Result<()> {
         let sns = aws_sdk_sns::Client::new(&stack.sdk());
         sns.delete_topic().topic_arn(stack.output("EventsTopicArn")?).send().await?;
         let orders = trade(stack, "p1-topic", 6).await?;
-        for consumer in ["inventory", "order-summary", "crm-timeline"] {
+        for consumer in ["inventory", "order-summary", "crm-timeline", "integration-bus"] {
             for (order, _) in &orders {
                 ensure!(stack.position(consumer, order).await?.is_none(), "{consumer} knows of {order}");
             }
         }
         stack.audit().await?;
-        for consumer in ["inventory", "order-summary", "crm-timeline"] {
+        for consumer in ["inventory", "order-summary", "crm-timeline", "integration-bus"] {
             for (order, head) in &orders {
                 stack.applied(consumer, order, *head).await?;
             }

@@ -15,7 +15,7 @@ fn every_consumer(stack: &Stack) -> Result<()> {
     wait(async {
         stack.stock_up("p1-all", "tea", 10)?;
         let order = stack.place("p1-all", "k-1", "tea")?;
-        for consumer in ["inventory", "order-summary", "crm-timeline"] {
+        for consumer in ["inventory", "order-summary", "crm-timeline", "integration-bus"] {
             stack.applied(consumer, &order, 1).await?;
         }
         let summary = stack.ask("GET", &format!("/orders/{}", order.id), "p1-all", "", "")?;

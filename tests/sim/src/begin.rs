@@ -101,7 +101,7 @@ pub fn same(wanted: &Tables, found: &Tables) -> Result<(), String> {
             return Err(format!("expected {wanted:#?}, found {found:#?}"));
         }
     }
-    (wanted.views == found.views && wanted.answers == found.answers)
+    (wanted.views == found.views && wanted.answers == found.answers && wanted.left == found.left)
         .then_some(())
-        .ok_or_else(|| "read models or kept answers differ".to_owned())
+        .ok_or_else(|| "read models, kept answers or what has left differ".to_owned())
 }

@@ -13,6 +13,7 @@ pub mod checkouts;
 pub mod diary;
 pub mod effects;
 pub mod mailer;
+pub mod parcels;
 pub mod plan;
 pub mod points;
 pub mod proof;

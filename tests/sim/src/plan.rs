@@ -12,6 +12,7 @@ use towpath_sim::{Clock, Command, Dice, Instance, Older, Plan, Subject, WasDone}
 
 use crate::diary::{self, Behaviour, Poison, Temper};
 use crate::mailer::{self, Deal, Mails, Provider};
+use crate::parcels::{self, Step};
 use crate::shop::Told;
 use crate::{checkouts, points, rest, shop, tills};
 
@@ -31,8 +32,12 @@ pub fn plan(dice: &mut Dice, clock: &Clock) -> Plan {
     let deal = *dice.pick(&Deal::ALL);
     let provider = Rc::new(Provider::draw(deal, dice, clock));
     let mails = Rc::new(Provider::draw(Deal::Keyed, dice, clock));
-    let (subjects, diaries) = subjects(dice, clock, &repaired, crowded, (&provider, &mails));
+    let (mut subjects, diaries) = subjects(dice, clock, &repaired, crowded, (&provider, &mails));
     let names: Vec<String> = subjects.iter().map(|subject| subject.consumer.name().to_string()).collect();
+    let leaves = dice.chance(2_500);
+    if leaves {
+        subjects.push(Subject { consumer: parcels::bus(), is_poison: Box::new(|_| false), older: None, was_done: None });
+    }
     let told = Rc::new(Told::default());
     let mut commands = if crowded { crowd(dice, &told) } else { commands(dice, &told) };
     if dice.chance(2_000) {
@@ -40,6 +45,9 @@ pub fn plan(dice: &mut Dice, clock: &Clock) -> Plan {
     }
     if names.iter().any(|name| name == "points") {
         commands.extend(spending(dice, &told));
+    }
+    if leaves {
+        commands.extend(parcels(dice, &told));
     }
     let at_rest = Box::new(move |tables: &_, applied: &_| {
         told.check()?;
@@ -246,6 +254,21 @@ fn closing_time(dice: &mut Dice, told: &Rc<Told>) -> Vec<Command> {
         }
     }
     commands
+}
+
+/// Things happen to two parcels, of which only some are to be heard of outside.
+fn parcels(dice: &mut Dice, told: &Rc<Told>) -> Vec<Command> {
+    let begins = dice.between(0, 10 * MINUTE * 1_000);
+    let make = |number: u64| {
+        let (parcel, step) = (format!("p-{}", dice.between(1, 2)), *dice.pick(&Step::ALL));
+        let (tenant, key, told) = ("tenant-1".to_owned(), format!("parcel-{number}"), Rc::clone(told));
+        let at = Duration::from_millis(begins + dice.between(0, 60_000));
+        command(at, format!("{step:?} {parcel} for {tenant}"), async move |world| {
+            let code = parcels::step(world.command_ports(), &tenant, &key, &parcel, step).await;
+            told.note(&tenant, &key, code)
+        })
+    };
+    (0..10).map(make).collect()
 }
 
 pub(crate) fn command(at: Duration, name: String, ask: impl AsyncFn(Rc<Instance>) -> bool + 'static) -> Command {

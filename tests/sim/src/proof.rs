@@ -49,7 +49,7 @@ pub fn each_order() -> Vec<Asked> {
     let runs = |consumer: fn() -> towpath::Consumer, pick| -> usize {
         [0, 1].map(|receives| deliver(Depth::Single, consumer, pick, receives).runs).iter().sum()
     };
-    let consumers = [inventory::consumer, order_summary::consumer, crm_timeline::consumer];
+    let consumers = [inventory::consumer, order_summary::consumer, crm_timeline::consumer, integration_bus::consumer];
     let each = consumers.map(|consumer| [IN_ORDER, GAP, DOUBLED].into_iter().map(|pick| runs(consumer, pick)).sum());
     let (least, all): (usize, usize) = (*each.iter().min().unwrap_or(&0), each.iter().sum());
     let reached = format!("{all} runs of {} consumers", each.len());

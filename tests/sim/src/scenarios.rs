@@ -29,7 +29,7 @@ pub enum Depth {
 pub type Scenario = fn(Depth) -> Swept;
 
 /// All of them.
-pub const ALL: [(&str, Scenario); 24] = [
+pub const ALL: [(&str, Scenario); 26] = [
     ("a handler with events, in order", |depth| deliver(depth, inventory::consumer, IN_ORDER, 0)),
     ("a handler with events, a gap", |depth| deliver(depth, inventory::consumer, GAP, 0)),
     ("a handler with events, doubled", |depth| deliver(depth, inventory::consumer, DOUBLED, 0)),
@@ -38,6 +38,8 @@ pub const ALL: [(&str, Scenario); 24] = [
     ("a projection, a gap", |depth| deliver(depth, order_summary::consumer, GAP, 0)),
     ("a projection, grouped", |depth| deliver(depth, grouped, IN_ORDER, 0)),
     ("a read model of many aggregates", |depth| deliver(depth, crm_timeline::consumer, DOUBLED, 0)),
+    ("events that leave, doubled", |depth| deliver(depth, integration_bus::consumer, DOUBLED, 0)),
+    ("events that leave, a gap", |depth| deliver(depth, integration_bus::consumer, GAP, 0)),
     ("an event that fails and then works", retried),
     ("parked, then retried by an operator", |depth| mended(depth, Mending::Retry)),
     ("parked, then redriven by its ticket", |depth| mended(depth, Mending::Redrive)),

@@ -15,6 +15,7 @@ type Break = (&'static str, &'static str, &'static str, Value);
 const CONSUMER: &str = "infra/consumer.yaml";
 const TOPICS: &str = "infra/topics.yaml";
 const TABLES: &str = "infra/tables.yaml";
+const RECEIVER: &str = "infra/receiver.yaml";
 
 fn code() -> Vec<Break> {
     let rule = "every function crate is deployed";
@@ -166,6 +167,36 @@ fn queues() -> Vec<Break> {
     breaks
 }
 
+fn bus() -> Vec<Break> {
+    let rule = "who forwards events is told of the bus";
+    let mut breaks = vec![
+        (
+            rule,
+            ROOT,
+            "/Resources/IntegrationBusFunction/Properties/Environment/Variables/TOWPATH_BUS_NAME",
+            Value::Null,
+        ),
+        (rule, ROOT, "/Resources/IntegrationBusFunctionRole/Properties/ManagedPolicyArns", json!([])),
+        (
+            rule,
+            "infra/bus.yaml",
+            "/Resources/PutPolicy/Properties/PolicyDocument/Statement/0/Action",
+            json!(["events:DescribeEventBus"]),
+        ),
+    ];
+    let rule = "rules of the bus lose nothing";
+    let target = "/Resources/Rule/Properties/Targets/0";
+    let condition = "/Resources/QueuePolicy/Properties/PolicyDocument/Statement/0/Condition";
+    breaks.extend([
+        (rule, RECEIVER, "/Resources/QueuePolicy", Value::Null),
+        (rule, RECEIVER, condition, Value::Null),
+        (rule, RECEIVER, "/Resources/DeadLetterQueuePolicy/Properties/PolicyDocument/Statement/0", Value::Null),
+    ]);
+    breaks.push((rule, RECEIVER, "/Resources/Rule/Properties/Targets/0/DeadLetterConfig", Value::Null));
+    breaks.push((rule, RECEIVER, target, json!({ "Id": "queue", "Arn": "arn:aws:sqs:eu-west-1:1:other" })));
+    breaks
+}
+
 fn policies_and_tables() -> Vec<Break> {
     let rule = "plain text is refused";
     let mut breaks = vec![
@@ -249,7 +280,7 @@ fn put(template: &mut Value, pointer: &str, value: Value) {
 fn every_rule_fails_on_a_template_that_breaks_it() {
     let sound: &Source = as_written();
     let mut shown = BTreeSet::new();
-    for (name, file, pointer, value) in [code(), mappings(), wakes(), queues(), policies_and_tables()].concat() {
+    for (name, file, pointer, value) in [code(), mappings(), wakes(), queues(), bus(), policies_and_tables()].concat() {
         let (_, rule) = RULES.iter().find(|(rule, _)| *rule == name).unwrap_or_else(|| panic!("no rule {name:?}"));
         let mut source = sound.clone();
         let template = source.templates.get_mut(file).unwrap_or_else(|| panic!("no template {file}"));

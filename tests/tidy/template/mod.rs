@@ -2,6 +2,7 @@
 //! Must not know: how templates are read; that is in `source`.
 
 mod broken;
+mod bus;
 mod code;
 mod mappings;
 mod queues;
@@ -42,6 +43,8 @@ const RULES: &[Rule] = &[
     ("FIFO throughput is per message group", queues::throughput),
     ("plain text is refused", queues::transport),
     ("subscriptions deliver raw and lose nothing", queues::subscriptions),
+    ("who forwards events is told of the bus", bus::told),
+    ("rules of the bus lose nothing", bus::rules),
     ("tables survive mistakes", tables::protection),
     ("no physical name is fixed", tables::names),
 ];

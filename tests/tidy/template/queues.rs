@@ -49,10 +49,10 @@ pub(crate) fn retention(stack: &Stack) -> Findings {
 
 /// A dead-letter queue names its sources, any other set-aside queue refuses to be one.
 pub(crate) fn allowed_sources(stack: &Stack) -> Findings {
-    let target = |consumed: Consumed<'_>| {
-        stack.follow(&consumed.queue.property("RedrivePolicy")["deadLetterTargetArn"]).map(|queue| queue.place.clone())
+    let target = |queue: &Resource| {
+        stack.follow(&queue.property("RedrivePolicy")["deadLetterTargetArn"]).map(|queue| queue.place.clone())
     };
-    let targets: BTreeSet<String> = stack.consumed().filter_map(target).collect();
+    let targets: BTreeSet<String> = stack.each(QUEUE).filter_map(target).collect();
     let mut findings = Findings::new();
     for queue in stack.set_aside() {
         let policy = queue.property("RedriveAllowPolicy");

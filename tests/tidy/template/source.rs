@@ -22,6 +22,8 @@ pub(crate) struct Source {
     pub(crate) handled: BTreeMap<String, BTreeSet<String>>,
     /// The consumers that carry out commands.
     pub(crate) commanded: BTreeSet<String>,
+    /// Consumers whose code puts events on the bus.
+    pub(crate) forwarding: BTreeSet<String>,
 }
 
 /// Plain CloudFormation to JSON, by the parser that `sam` uses itself.
@@ -37,9 +39,11 @@ pub(crate) fn read() -> Source {
     templates.insert(ROOT.to_owned(), expanded());
     let consumers = super::consumers();
     let types = |consumer: &towpath::Consumer| consumer.event_types().map(ToString::to_string).collect();
+    let forwarding = consumers.iter().filter(|consumer| consumer.forwards());
     Source {
         templates,
         functions: layers::functions(&layers::packages()),
+        forwarding: forwarding.map(|consumer| consumer.name().to_string()).collect(),
         handled: consumers.iter().map(|consumer| (consumer.name().to_string(), types(consumer))).collect(),
         commanded: consumers
             .iter()

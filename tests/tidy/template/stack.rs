@@ -16,6 +16,8 @@ pub(crate) struct Stack {
     pub(crate) handled: BTreeMap<String, BTreeSet<String>>,
     /// The consumers that carry out commands.
     pub(crate) commanded: BTreeSet<String>,
+    /// Consumers whose code puts events on the bus.
+    pub(crate) forwarding: BTreeSet<String>,
 }
 
 /// One resource.
@@ -79,8 +81,8 @@ impl Stack {
                 resources.push(Resource { place: place(&scope, name), kind, body: resolver.resolve(&scope, body) });
             }
         }
-        let Source { functions, handled, commanded, .. } = source.clone();
-        Self { resources, functions, handled, commanded }
+        let Source { functions, handled, commanded, forwarding, .. } = source.clone();
+        Self { resources, functions, handled, commanded, forwarding }
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Resource> {

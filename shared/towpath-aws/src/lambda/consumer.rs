@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use towpath::batch::{ConsumerPorts, Message, handle_batch};
-use towpath::ports::DeadLetters;
+use towpath::ports::{Bus, DeadLetters, NoBus};
 use towpath::wake::{Outcome, handle_wake};
 use towpath::{AlsoWrites, Consumer, Counts, Era, Failed, Failure, Producer, Then, Wake};
 
@@ -15,7 +15,7 @@ use crate::config::ConsumerConfig;
 use crate::lambda::{Exit, Problem, host, invocation_failed, plant, producer, run};
 use crate::queues::{QueueUrls, WakeQueues};
 use crate::registry::Registration;
-use crate::{AwsStore, DeadLetterQueue, clients, config, telemetry};
+use crate::{AwsStore, DeadLetterQueue, EventBus, clients, config, telemetry};
 
 /// Runs a consumer: `fn main() -> Exit { run_consumer(inventory::consumer(), env!("CARGO_PKG_VERSION")) }`.
 pub fn run_consumer(consumer: Consumer, version: &str) -> Exit {
@@ -36,6 +36,10 @@ pub fn run_consumer_with<E: Into<Problem>>(
         plant();
         let sdk = clients::load().await;
         let sqs = aws_sdk_sqs::Client::new(&sdk);
+        let bus = config
+            .bus_name
+            .clone()
+            .map(|name| EventBus::new(aws_sdk_eventbridge::Client::new(&sdk), name, &common.stage));
         let urls = QueueUrls { queue: config.queue_url.clone(), wake: config.wake_queue_url.clone() };
         let function = Function {
             producer: producer(consumer.name().as_str(), version)?,
@@ -44,8 +48,9 @@ pub fn run_consumer_with<E: Into<Problem>>(
                 common.tables.clone(),
                 common.outbox_retention_days,
             ),
-            dead_letters: DeadLetterQueue::new(sqs.clone(), config.dead_letter_queue_url.clone()),
+            dead_letters: DeadLetterQueue::new(sqs.clone(), config.dead_letter_queue_url.clone()).telling(bus.clone()),
             wakes: WakeQueues::new(sqs, [(consumer.name().clone(), urls)].into()),
+            bus,
             also_writes: Arc::new(common.also_writes.clone()),
             consumer,
         };
@@ -59,6 +64,10 @@ pub fn run_consumer_with<E: Into<Problem>>(
         function.store.register(&registration).await?;
         function.dead_letters.warm().await?;
         function.wakes.warm().await?;
+        if function.consumer.forwards() {
+            let missing = "TOWPATH_BUS_NAME is missing: this consumer puts events on the integration bus";
+            function.bus.as_ref().ok_or(missing)?.warm().await?;
+        }
         let function = &function;
         lambda_runtime::run(service_fn(move |event: LambdaEvent<serde_json::Value>| async move {
             let answer = function.handle(event).await;
@@ -76,6 +85,7 @@ struct Function {
     store: AwsStore,
     dead_letters: DeadLetterQueue,
     wakes: WakeQueues,
+    bus: Option<EventBus>,
     also_writes: Arc<AlsoWrites>,
 }
 
@@ -98,6 +108,7 @@ impl Function {
             host: &host,
             dead_letters: &self.dead_letters,
             wakes: &self.wakes,
+            bus: self.bus.as_ref().map_or(&NoBus as &dyn Bus, |bus| bus),
             producer: &self.producer,
             era: Era::FIRST,
         };
