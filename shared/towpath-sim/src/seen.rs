@@ -36,7 +36,8 @@ const OTHERS: [(&str, &str); 4] =
 const OFFERED: [&str; 2] = ["offered first", "offered again"];
 const RELAYED: [&str; 4] = ["published", "refused and published", "stopped", "died"];
 const DECISIONS: [&str; 4] = ["run", "duplicate", "gap", "wait"];
-const EVENTS: [&str; 23] = [
+const EVENTS: [&str; 26] = [
+    "a timer fired",
     "older code ran",
     "older code stood aside",
     "older code met a new type",
