@@ -22,6 +22,7 @@ mod model;
 mod people;
 mod plan;
 mod prove;
+mod rebuilds;
 mod rebuilt;
 mod replays;
 mod rest;

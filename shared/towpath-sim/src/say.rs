@@ -49,6 +49,7 @@ pub(crate) fn wake(of: &Wake) -> String {
     match &of.verb {
         Verb::Advance => format!("advance {}", of.aggregate),
         Verb::Retry(order) => format!("retry {} at rev {} ({})", of.aggregate, order.rev, order.who),
+        Verb::Rebuild(rebuild) => format!("{:?} build {} of {}", rebuild.step, rebuild.build, of.aggregate),
         Verb::Replay(replay) => format!("replay {} up to {}", of.aggregate, replay.through),
         Verb::Skip(order) => format!("skip {} at rev {} ({})", of.aggregate, order.rev, order.who),
     }

@@ -8,7 +8,7 @@ use towpath::planted::is_on;
 use towpath::ports::{
     AuditState, CommitError, CursorHome, CursorKey, Head, JournalRow, KeptAnswer, Position, Stored, Write,
 };
-use towpath::{AggregateKey, ConsumerName, EventId, Place, Seq, Skipped, TenantId, Ticket, Wake, limits};
+use towpath::{AggregateKey, Builds, ConsumerName, EventId, Place, Seq, Skipped, TenantId, Ticket, Wake, limits};
 
 /// What the four tables hold.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -35,6 +35,8 @@ pub struct Tables {
     pub published: BTreeSet<EventId>,
     /// How far the auditor is.
     pub audit: AuditState,
+    /// Which builds of each projection there are.
+    pub builds: BTreeMap<ConsumerName, Builds>,
     /// Kept answers of commands, by tenant and key.
     pub answers: BTreeMap<(TenantId, String), KeptAnswer>,
 }

@@ -41,7 +41,7 @@ pub(crate) struct Handler {
 
 type Effects = dyn for<'a> Fn(&'a Context<'a>, Rc<Envelope>) -> LocalBoxFuture<'a, Result<Tx, Failure>>;
 type Before = dyn Fn(&Envelope) -> Result<(), Failure>;
-type Fold = dyn Fn(Option<&str>, Rc<Envelope>) -> Result<String, Failure>;
+pub(crate) type Fold = dyn Fn(Option<&str>, Rc<Envelope>) -> Result<String, Failure>;
 
 pub(crate) enum Run {
     Effects(Box<Effects>),

@@ -14,6 +14,7 @@
 mod apply;
 pub mod audit;
 pub mod batch;
+mod build;
 pub mod command;
 pub mod commit;
 mod consumer;
@@ -32,6 +33,7 @@ pub mod panics;
 pub mod planted;
 pub mod ports;
 pub mod relay;
+mod rebuild;
 mod replay;
 mod report;
 #[cfg(feature = "schema")]
@@ -44,6 +46,7 @@ mod tx;
 mod versions;
 pub mod wake;
 
+pub use build::{Beside, Builds, Rebuild, Step};
 pub use consumer::{Consumer, Projection, Writes};
 pub use context::Context;
 pub use cursor::{Cursor, Decision, Foreign, Status, decide};

@@ -15,6 +15,7 @@ use crate::cursor::Status;
 use crate::journal::{Gone, Walk};
 use crate::planted::is_on;
 use crate::ports::{CommitError, Consistency, Position, Unavailable};
+use crate::rebuild::rebuild_aggregate;
 use crate::replay::replay_aggregate;
 use crate::trouble::{BACKLOG, LADDER, Trouble};
 use crate::{Consumer, Counts, Cursor, Envelope, Failed, Failure, Instruction, Seq, Then, Verb, Wake};
@@ -48,6 +49,9 @@ pub enum Outcome {
 pub async fn handle_wake(consumer: &Consumer, ports: ConsumerPorts<'_>, wake: &Wake, receives: u32) -> WakeReport {
     if let Verb::Replay(replay) = &wake.verb {
         return replay_aggregate(consumer, ports, &wake.aggregate, replay, receives).await;
+    }
+    if let Verb::Rebuild(rebuild) = wake.verb {
+        return rebuild_aggregate(consumer, ports, &wake.aggregate, rebuild, receives).await;
     }
     let mut advance = Advance {
         worker: Worker::new(consumer, ports),
@@ -127,7 +131,7 @@ impl View {
     }
 
     fn with(&self, cursor: Cursor) -> Position {
-        Position { cursor, state: self.position.as_ref().and_then(|position| position.state.clone()) }
+        self.position.as_ref().map_or_else(|| Position::new(cursor.clone(), None), |position| position.moved(cursor.clone()))
     }
 }
 
@@ -336,7 +340,7 @@ impl Advance<'_> {
         let mut trouble = Trouble::new(next, &backlog, host.now(), self.worker.ports.producer);
         trouble.due = host.now().plus(host.remaining());
         let cursor = Cursor { status: Status::Retrying, trouble: Some(trouble), ..to.cursor };
-        let waiting = Position { cursor, state: to.state };
+        let waiting = Position { cursor, ..to };
         draft.with(self.worker.cursor_write(self.wake.aggregate.clone(), waiting.clone(), view.cursor()));
         waiting
     }

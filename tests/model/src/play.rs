@@ -112,7 +112,7 @@ fn verb_of(wake: &Wake) -> Verb {
         towpath::Verb::Advance => Verb::Advance,
         towpath::Verb::Retry(order) => Verb::Retry(small(order.rev.0)),
         towpath::Verb::Skip(order) => Verb::Skip(small(order.rev.0)),
-        towpath::Verb::Replay(_) => unreachable!("nothing is replayed here"),
+        towpath::Verb::Replay(_) | towpath::Verb::Rebuild(_) => unreachable!("nothing is replayed or rebuilt here"),
     }
 }
 

@@ -248,7 +248,7 @@ impl Case {
             trouble,
         };
         let folded = home == CursorHome::Views && seq > 0;
-        Ok(Position { cursor, state: folded.then(|| r#"{"seen":1}"#.to_owned()) })
+        Ok(Position::new(cursor, folded.then(|| r#"{"seen":1}"#.to_owned())))
     }
 
     fn trouble(&mut self, seq: u64, status: Status) -> Result<Trouble> {

@@ -254,8 +254,13 @@ impl<'a> Api<'a> {
         let keys = [CursorKey { aggregate, consumer }];
         let found = self.ports.store.positions(CursorHome::Views, &keys, Consistency::Eventual).await?;
         let Some(position) = found.into_iter().flatten().next() else { return Ok(None) };
-        let Some(state) = position.state else { return Ok(None) };
-        Ok(Some((serde_json::from_str(&state).map_err(|error| internal(&error))?, position.cursor.seq)))
+        // Only while a projection is rebuilt has a row two states to choose from.
+        let live = match &position.beside {
+            Some(_) => self.ports.store.builds(&keys[0].consumer, Consistency::Eventual).await?.live,
+            None => 1,
+        };
+        let Some(state) = position.shown(live) else { return Ok(None) };
+        Ok(Some((serde_json::from_str(state).map_err(|error| internal(&error))?, position.cursor.seq)))
     }
 
     /// Reads one partition of a read model, in the order of its sort keys.
