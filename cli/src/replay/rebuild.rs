@@ -222,6 +222,8 @@ impl Work<'_> {
             let swapped = begun.swapped().context("there are two builds")?;
             self.keep(&swapped, &begun).await?;
             report.live = swapped.live;
+            // A row that lost the build since it was compared shows its old state: it gets it back.
+            report.not_through = self.drive(fill, |row| row.has(build), &interrupt).await?;
         }
         report.text = self.came_to(&report, live);
         Ok(report)

@@ -20,6 +20,7 @@ mod lambda;
 mod mishap;
 mod model;
 mod people;
+mod permuted;
 mod plan;
 mod prove;
 mod rebuilds;

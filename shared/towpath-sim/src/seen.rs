@@ -36,7 +36,7 @@ const OTHERS: [(&str, &str); 4] =
 const OFFERED: [&str; 2] = ["offered first", "offered again"];
 const RELAYED: [&str; 4] = ["published", "refused and published", "stopped", "died"];
 const DECISIONS: [&str; 4] = ["run", "duplicate", "gap", "wait"];
-const EVENTS: [&str; 25] = [
+const EVENTS: [&str; 24] = [
     "older code ran",
     "older code stood aside",
     "older code met a new type",
@@ -57,7 +57,6 @@ const EVENTS: [&str; 25] = [
     "given up by the relay",
     "replayed",
     "replay refused",
-    "a build behind",
     "two builds level",
     "builds swapped",
     "console redrive",

@@ -19,6 +19,7 @@ mod p6_poison;
 mod p7_commands;
 mod p7_redrive;
 mod p7_replay;
+mod p8_rebuild;
 mod p9_commands;
 mod processes;
 mod stack;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         p1_nothing_lost::TESTS,
         p2_exactly_once::TESTS,
         p4_tenants_apart::TESTS,
+        p8_rebuild::TESTS,
         p9_commands::TESTS,
         journal::TESTS,
         p14_hostile_input::TESTS,
@@ -60,7 +62,7 @@ fn main() -> ExitCode {
     ]
     .concat();
     let alone =
-        [p3_order::ALONE, p2_exactly_once::ALONE, p6_poison::ALONE, p7_redrive::ALONE, p1_audited::ALONE].concat();
+        [p3_order::ALONE, p2_exactly_once::ALONE, p6_poison::ALONE, p7_redrive::ALONE, p8_rebuild::ALONE, p1_audited::ALONE].concat();
     if arguments.list {
         return run(&arguments, &[together, alone].concat(), None).exit_code();
     }

@@ -18,7 +18,7 @@ pub(crate) const TESTS: &[Test] = &[
 ];
 
 /// Runs `towpath` as an operator does, and answers with its exit code and its JSON.
-fn towpath(stack: &Stack, arguments: &[&str]) -> Result<(i32, Value)> {
+pub(crate) fn towpath(stack: &Stack, arguments: &[&str]) -> Result<(i32, Value)> {
     let deps = std::env::current_exe()?;
     let binary = deps.parent().and_then(|deps| deps.parent()).context("a test lies in deps")?.join("towpath");
     ensure!(binary.exists(), "there is no {}: run `make crates` first", binary.display());

@@ -10,6 +10,7 @@
 
 pub mod begin;
 pub mod diary;
+pub mod fixture;
 pub mod plan;
 pub mod proof;
 pub mod rest;
