@@ -2,30 +2,23 @@
 //! go on, compares, and lets readers see the new build. `--swap` goes there or back, `--drop` removes a build for good.
 //! Must not know: how rows are folded; the consumer does that, woken once for each row.
 
+mod rows;
+
 use std::collections::BTreeSet;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::Serialize;
-use tokio::time::sleep;
-use towpath::ports::{CommitError, Consistency, CursorHome, CursorKey, Ledger, Position, Registered, Store, Wakes};
-use towpath::{AggregateKey, Builds, ConsumerName, Rebuild, Step, Timestamp, Verb, Wake};
+use towpath::ports::{CommitError, Consistency, CursorHome, Ledger, Position, Registered, Store};
+use towpath::{AggregateKey, Builds, ConsumerName, Rebuild, Step, Timestamp};
 use towpath_aws::operate::{Deed, Order};
 
 use super::Options;
-use crate::orders::ticks;
-use crate::output::{Age, Interrupt, PARTLY, Usage, bar, count, exit, now, print, say};
+use crate::output::{Age, Interrupt, PARTLY, Usage, bar, count, exit, now, say};
 use crate::pipeline::Pipeline;
 use crate::stack::Target;
 
-/// Time between two looks at the rows.
-const LOOK: Duration = Duration::from_secs(1);
-/// A rebuild of which nothing moved for so long is not waited for any more.
-const QUIET: Duration = Duration::from_secs(60);
-/// Rows that are read at once.
-const ROWS: usize = 500;
 /// Rows that are named.
 const NAMED: usize = 10;
 
@@ -63,7 +56,8 @@ impl OfBuilds {
     pub(super) fn job(&self) -> Result<Option<Job>> {
         if let Some(drop) = &self.drop {
             let parts = drop.split_once('@').and_then(|(name, build)| Some((name.parse().ok()?, build.parse().ok()?)));
-            let (name, build) = parts.ok_or_else(|| Usage(format!("--drop {drop}: give NAME@BUILD, as order-summary@1")))?;
+            let (name, build) =
+                parts.ok_or_else(|| Usage(format!("--drop {drop}: give NAME@BUILD, as order-summary@1")))?;
             return Ok(Some(Job::Drop(name, build)));
         }
         let job = self.rebuild.clone().map(Job::Rebuild);
@@ -135,9 +129,9 @@ fn allowed(pipeline: &Pipeline, name: &ConsumerName, builds: &Builds, job: &Job)
             Some(_) => Ok(*builds),
             None => builds.begun().context("one more build can be begun"),
         },
-        Job::Swap(_) => builds.swapped().ok_or_else(|| {
-            Usage(format!("{name} has one build, {name}@{}: rebuild it first", builds.live)).into()
-        }),
+        Job::Swap(_) => builds
+            .swapped()
+            .ok_or_else(|| Usage(format!("{name} has one build, {name}@{}: rebuild it first", builds.live)).into()),
         Job::Drop(_, build) if *build == builds.live => {
             Err(Usage(format!("{name}@{build} is what readers see: swap first")).into())
         }
@@ -156,9 +150,9 @@ async fn gather(pipeline: &Pipeline, consumer: &Registered, end: Timestamp) -> R
     loop {
         let page = pipeline.store.sweep(place.as_deref()).await;
         let (rows, next) = page.context("the journal's time index cannot be read")?;
-        let meant = rows.into_iter().filter(|row| {
-            row.event_id.at() <= end && consumer.handles(&row.event_type, row.event_id.at())
-        });
+        let meant = rows
+            .into_iter()
+            .filter(|row| row.event_id.at() <= end && consumer.handles(&row.event_type, row.event_id.at()));
         aggregates.extend(meant.map(|row| row.aggregate));
         bar.set_position(aggregates.len() as u64);
         place = next;
@@ -215,8 +209,7 @@ impl Work<'_> {
             return Ok(report);
         }
         (report.equal, report.different) = self.compare(build).await?;
-        let stays = self.options.builds.no_swap
-            || self.options.builds.expect_equal && !report.different.is_empty();
+        let stays = self.options.builds.no_swap || self.options.builds.expect_equal && !report.different.is_empty();
         if !stays {
             self.sign(Deed::Swap(build)).await?;
             let swapped = begun.swapped().context("there are two builds")?;
@@ -305,90 +298,11 @@ impl Work<'_> {
         }
     }
 
-    /// Wakes the consumer for each row that is not done, until none is left or nothing moves. The rows that are left.
-    async fn drive(
-        &self,
-        rebuild: Rebuild,
-        done: impl Fn(&Position) -> bool + Copy,
-        interrupt: &Interrupt,
-    ) -> Result<Vec<String>> {
-        let mut open = self.open(done).await?;
-        if !self.options.json && !open.is_empty() {
-            print("Cut off, the same command goes on.")?;
-        }
-        let (wakes, mut ticks, sending) = (self.pipeline.wakes(), ticks(self.options.rate), bar(open.len(), "waking"));
-        for aggregate in &open {
-            ticks.tick().await;
-            if interrupt.came() {
-                break;
-            }
-            let wake = Wake { aggregate: aggregate.clone(), verb: Verb::Rebuild(rebuild) };
-            let sent = wakes.wake(self.name(), &wake).await;
-            sent.with_context(|| format!("{} could not be woken: the same command goes on", self.name()))?;
-            sending.inc(1);
-        }
-        sending.finish_and_clear();
-        let (mut moved, waiting) = (Instant::now(), bar(open.len(), "rebuilding"));
-        while !open.is_empty() && !interrupt.came() && moved.elapsed() < QUIET {
-            let left = self.open(done).await?;
-            if left.len() != open.len() {
-                moved = Instant::now();
-            }
-            open = left;
-            waiting.set_position(waiting.length().unwrap_or_default().saturating_sub(open.len() as u64));
-            if !open.is_empty() {
-                sleep(LOOK).await;
-            }
-        }
-        waiting.finish_and_clear();
-        Ok(open.iter().map(ToString::to_string).collect())
-    }
-
-    /// The rows that there are and that are not done.
-    async fn open(&self, done: impl Fn(&Position) -> bool) -> Result<Vec<AggregateKey>> {
-        let mut open = Vec::new();
-        self.each(|aggregate, row| {
-            if !done(row) {
-                open.push(aggregate.clone());
-            }
-        })
-        .await?;
-        Ok(open)
-    }
-
-    /// Both states of each row: how many are equal byte for byte, and which are not.
-    async fn compare(&self, build: u32) -> Result<(usize, Vec<String>)> {
-        let (mut equal, mut different, mut behind) = (0, Vec::new(), 0);
-        self.each(|aggregate, row| match &row.beside {
-            _ if !row.has(build) => behind += 1,
-            Some(beside) if beside.state != row.state => different.push(aggregate.to_string()),
-            _ => equal += 1,
-        })
-        .await?;
-        if behind > 0 {
-            bail!("{} lost the new build while it was compared: the same command goes on", count(behind, "row", "rows"));
-        }
-        Ok((equal, different))
-    }
-
-    async fn each(&self, mut see: impl FnMut(&AggregateKey, &Position)) -> Result<()> {
-        let all: Vec<CursorKey> = self
-            .aggregates
-            .iter()
-            .map(|aggregate| CursorKey { aggregate: aggregate.clone(), consumer: self.name().clone() })
-            .collect();
-        for keys in all.chunks(ROWS) {
-            let rows = self.pipeline.store.positions(CursorHome::Views, keys, Consistency::Strong).await;
-            let rows = rows.context("the rows cannot be read")?;
-            keys.iter().zip(&rows).for_each(|(key, row)| row.iter().for_each(|row| see(&key.aggregate, row)));
-        }
-        Ok(())
-    }
-
     fn came_to(&self, report: &Report, old: u32) -> String {
         let (name, build) = (self.name(), report.build);
         let equal = count(report.equal as u64, "row is", "rows are");
-        let mut text = format!("{name}@{build} is filled: {equal} equal to {name}@{old}, {} not", report.different.len());
+        let mut text =
+            format!("{name}@{build} is filled: {equal} equal to {name}@{old}, {} not", report.different.len());
         text.extend(report.different.iter().take(NAMED).map(|one| format!("\n  {one}")));
         let more = report.different.len().saturating_sub(NAMED);
         if more > 0 {
@@ -398,7 +312,10 @@ impl Work<'_> {
         let swap = self.pipeline.command(&format!("replay --swap {name} {sign}"));
         let drop = |build| self.pipeline.command(&format!("replay --drop {name}@{build} {sign}"));
         if report.live == build {
-            format!("{text}\nReaders see {name}@{build} now, each within a second. Back:  {swap}\nFor good:  {}", drop(old))
+            format!(
+                "{text}\nReaders see {name}@{build} now, each within a second. Back:  {swap}\nFor good:  {}",
+                drop(old)
+            )
         } else {
             format!("{text}\nReaders still see {name}@{old}. Swap:  {swap}\nGive up:  {}", drop(build))
         }

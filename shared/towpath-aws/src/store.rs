@@ -204,7 +204,9 @@ impl AwsStore {
             }
         }
         let builds = match self.get_progress(&builds_key(of)).await? {
-            Some(item) => decode::<BuildsItem>(item, "the builds of a projection")?.into_builds().map_err(unreadable)?,
+            Some(item) => {
+                decode::<BuildsItem>(item, "the builds of a projection")?.into_builds().map_err(unreadable)?
+            }
             None => Builds::default(),
         };
         self.builds.lock().unwrap_or_else(PoisonError::into_inner).insert(of.clone(), (Instant::now(), builds));

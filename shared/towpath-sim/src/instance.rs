@@ -16,8 +16,8 @@ use towpath::ports::{
     KeptAnswer, Ledger, Position, Publication, Publisher, Registered, Store, Stored, Unavailable, Wakes,
 };
 use towpath::{
-    AggregateKey, Builds, ConsumerName, Era, IdempotencyKey, Kind, Producer, Rev, Seq, Skipped, TenantId, Ticket, Timestamp,
-    Wake,
+    AggregateKey, Builds, ConsumerName, Era, IdempotencyKey, Kind, Producer, Rev, Seq, Skipped, TenantId, Ticket,
+    Timestamp, Wake,
 };
 
 use crate::cloud::{Call, Cloud, ProcessId};

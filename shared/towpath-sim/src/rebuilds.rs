@@ -68,21 +68,22 @@ impl Cloud {
 }
 
 /// What one sitting does, by what there is: it begins and fills, or swaps, or removes one.
-async fn sitting(
-    instance: &Instance,
-    keys: &[CursorKey],
-    (goes_back, drops): (bool, bool),
-) -> Result<(), Unavailable> {
+async fn sitting(instance: &Instance, keys: &[CursorKey], (goes_back, drops): (bool, bool)) -> Result<(), Unavailable> {
     let Some(first) = keys.first() else { return Ok(()) };
     let name = &first.consumer;
     let builds = instance.builds(name, Consistency::Strong).await?;
     match builds.other {
-        None if builds.live == 1 => {
+        None if builds.last == 1 || drops && builds.last < 4 => {
             let Some(begun) = builds.begun() else { return Ok(()) };
             instance.keep_builds(name, begun, builds.rev).await?;
             fill(instance, keys, begun).await
         }
         None => Ok(()),
+        Some(new) if new > builds.live && goes_back && drops => {
+            let Some(left) = builds.without(new) else { return Ok(()) };
+            instance.keep_builds(name, left, builds.rev).await?;
+            wake_all(instance, keys, Rebuild { build: new, step: Step::Discard }).await
+        }
         Some(new) if new > builds.live => fill(instance, keys, builds).await,
         Some(old) if drops => {
             let Some(left) = builds.without(old) else { return Ok(()) };

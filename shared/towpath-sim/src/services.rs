@@ -12,7 +12,9 @@ use towpath::ports::{
     Answer, AuditState, CommitError, Consistency, CursorHome, CursorKey, Head, IndexRow, JournalRow, KeptAnswer,
     Ledger, Position, Publication, Publisher, Registered, Store, Stored, Write,
 };
-use towpath::{AggregateKey, Builds, ConsumerName, EventType, IdempotencyKey, Kind, Rev, Seq, Skipped, TenantId, Timestamp};
+use towpath::{
+    AggregateKey, Builds, ConsumerName, EventType, IdempotencyKey, Kind, Rev, Seq, Skipped, TenantId, Timestamp,
+};
 
 use crate::dice::{Clock, Dice, Millis, millis};
 use crate::model::fifo::Fifo;

@@ -266,7 +266,8 @@ impl Cloud {
         let key = CursorKey { aggregate: aggregate.clone(), consumer: name.clone() };
         let cursor = self.db.tables.home(home).get(&key).map(|position| &position.cursor);
         let parked = cursor.is_some_and(|cursor| matches!(cursor.status, Status::Parked | Status::Held));
-        let advances = |wake: &Wake| wake.aggregate == *aggregate && !matches!(wake.verb, Verb::Replay(_) | Verb::Rebuild(_));
+        let advances =
+            |wake: &Wake| wake.aggregate == *aggregate && !matches!(wake.verb, Verb::Replay(_) | Verb::Rebuild(_));
         let hinted = of.wakes.messages().iter().any(|waiting| advances(&waiting.body));
         let doubtful = self.seen.times(Sight::Mishap(Mishap::VisibilityLost)) > 0
             || self.seen.times(Sight::Mishap(Mishap::QueuePurged)) > 0;

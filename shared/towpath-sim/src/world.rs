@@ -14,8 +14,8 @@ use towpath::ports::{
 };
 use towpath::wake::{Outcome, handle_wake};
 use towpath::{
-    AggregateKey, Builds, Consumer, ConsumerName, Era, IdempotencyKey, Producer, Seq, Skipped, TenantId, Ticket, Timestamp,
-    Wake,
+    AggregateKey, Builds, Consumer, ConsumerName, Era, IdempotencyKey, Producer, Seq, Skipped, TenantId, Ticket,
+    Timestamp, Wake,
 };
 
 use crate::Tables;

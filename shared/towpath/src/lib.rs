@@ -32,8 +32,8 @@ mod older;
 pub mod panics;
 pub mod planted;
 pub mod ports;
-pub mod relay;
 mod rebuild;
+pub mod relay;
 mod replay;
 mod report;
 #[cfg(feature = "schema")]

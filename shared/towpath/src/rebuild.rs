@@ -58,7 +58,8 @@ async fn run(worker: Worker<'_>, aggregate: &AggregateKey, rebuild: Rebuild) -> 
             let wake = Wake { aggregate: aggregate.clone(), verb: Verb::Rebuild(rebuild) };
             return Ok(worker.ports.wakes.wake(name, &wake).await?);
         }
-        if !store.builds(name, Consistency::Strong).await?.allow(&rebuild) {
+        let builds = store.builds(name, Consistency::Strong).await?;
+        if !builds.allow(&rebuild) {
             return Ok(());
         }
         let found = store.positions(CursorHome::Views, &key, Consistency::Strong).await?.pop().flatten();
@@ -67,7 +68,10 @@ async fn run(worker: Worker<'_>, aggregate: &AggregateKey, rebuild: Rebuild) -> 
             return Err(failure);
         }
         let next = match rebuild.step {
-            Step::Fill => worker.fill_build(aggregate, &row, rebuild.build).await?,
+            Step::Fill => match left_over(&row, rebuild.build, builds.live) {
+                Some(cleared) => Some(cleared),
+                None => worker.fill_build(aggregate, &row, rebuild.build).await?,
+            },
             Step::Keep => kept(&row, rebuild.build),
             Step::Discard => discarded(&row, rebuild.build),
         };
@@ -87,6 +91,13 @@ fn again(cursor: &Cursor, now: crate::Timestamp) -> Cursor {
     Cursor { rev: cursor.rev.next(), trouble, ..cursor.clone() }
 }
 
+/// What the drop of an earlier build has not come to yet: it is done first, or the row would show what was dropped.
+fn left_over(row: &Position, build: u32, live: u32) -> Option<Position> {
+    let beside = row.beside.as_ref().filter(|beside| beside.build < build)?;
+    let kept = if beside.build == live { kept(row, live) } else { None };
+    kept.or_else(|| discarded(row, beside.build))
+}
+
 fn kept(row: &Position, build: u32) -> Option<Position> {
     let beside = row.beside.as_ref().filter(|beside| beside.build == build && beside.seq == row.cursor.seq)?;
     Some(Position { state: beside.state.clone(), beside: None, ..row.clone() })
@@ -97,12 +108,7 @@ fn discarded(row: &Position, build: u32) -> Option<Position> {
     Some(Position { beside: None, ..row.clone() })
 }
 
-async fn write(
-    worker: Worker<'_>,
-    aggregate: &AggregateKey,
-    from: &Position,
-    to: Position,
-) -> Result<(), Failure> {
+async fn write(worker: Worker<'_>, aggregate: &AggregateKey, from: &Position, to: Position) -> Result<(), Failure> {
     let write = worker.cursor_write(aggregate.clone(), to, Some(&from.cursor));
     let commit = Commit::new(vec![write]).map_err(|error| Failure::reject("not rebuildable", error))?;
     match worker.ports.store.commit(&commit).await {
@@ -136,9 +142,8 @@ impl Worker<'_> {
         let rows = store.journal(aggregate, at, end, PAGE).await?;
         // Read after the row: whatever its cursor has passed over is on record by now.
         let skipped = store.skipped(&self.key(aggregate.clone())).await?;
-        let passed_over = |seq: Seq| {
-            skipped.iter().any(|skipped| skipped.seq == seq) && !is_on("48 a build with what was skipped")
-        };
+        let passed_over =
+            |seq: Seq| skipped.iter().any(|skipped| skipped.seq == seq) && !is_on("48 a build with what was skipped");
         for found in rows {
             if found.envelope.seq != at.next() {
                 break;

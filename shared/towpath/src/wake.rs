@@ -131,7 +131,9 @@ impl View {
     }
 
     fn with(&self, cursor: Cursor) -> Position {
-        self.position.as_ref().map_or_else(|| Position::new(cursor.clone(), None), |position| position.moved(cursor.clone()))
+        self.position
+            .as_ref()
+            .map_or_else(|| Position::new(cursor.clone(), None), |position| position.moved(cursor.clone()))
     }
 }
 

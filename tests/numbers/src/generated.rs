@@ -9,7 +9,10 @@ use towpath::ports::{
     Answer, CommitError, Consistency, CursorHome, CursorKey, Head, JournalRow, KeptAnswer, Position, Store, Stored,
     Unavailable,
 };
-use towpath::{AggregateKey, Builds, ConsumerName, EventId, IdempotencyKey, Kind, Prior, Seq, Skipped, TenantId, Timestamp, Visibility};
+use towpath::{
+    AggregateKey, Builds, ConsumerName, EventId, IdempotencyKey, Kind, Prior, Seq, Skipped, TenantId, Timestamp,
+    Visibility,
+};
 use towpath_sim::World;
 
 use crate::shop::{Said, envelope};

@@ -61,8 +61,15 @@ fn main() -> ExitCode {
         cost::TESTS,
     ]
     .concat();
-    let alone =
-        [p3_order::ALONE, p2_exactly_once::ALONE, p6_poison::ALONE, p7_redrive::ALONE, p8_rebuild::ALONE, p1_audited::ALONE].concat();
+    let alone = [
+        p3_order::ALONE,
+        p2_exactly_once::ALONE,
+        p6_poison::ALONE,
+        p7_redrive::ALONE,
+        p8_rebuild::ALONE,
+        p1_audited::ALONE,
+    ]
+    .concat();
     if arguments.list {
         return run(&arguments, &[together, alone].concat(), None).exit_code();
     }

@@ -174,7 +174,10 @@ fn during(stack: &Stack, seen: &Seen, orders: &[AggregateKey]) -> Result<()> {
     let (reads, began) = (seen.reads.load(Ordering::SeqCst), Instant::now());
     let (code, done) = towpath(stack, &[&["replay", "--rebuild", SUMMARY], &SIGN[..]].concat())?;
     ensure!(code == 0 && done["live"] == 2, "{done}");
-    ensure!(done["different"] == Value::from(spoilt) && done["not_through"] == Value::from(Vec::<Value>::new()), "{done}");
+    ensure!(
+        done["different"] == Value::from(spoilt) && done["not_through"] == Value::from(Vec::<Value>::new()),
+        "{done}"
+    );
     for live in [1, 2] {
         let (code, swapped) = towpath(stack, &[&["replay", "--swap", SUMMARY], &SIGN[..]].concat())?;
         ensure!(code == 0 && swapped["live"] == live, "{swapped}");
@@ -188,7 +191,9 @@ fn during(stack: &Stack, seen: &Seen, orders: &[AggregateKey]) -> Result<()> {
     let asked = counted(seen.asked.load(Ordering::SeqCst));
     #[allow(clippy::print_stdout, reason = "what was measured")]
     {
-        println!("through the swap: {reads:.0} reads a second of the tables, {asked:.0} by the API, for {seconds:.0} s");
+        println!(
+            "through the swap: {reads:.0} reads a second of the tables, {asked:.0} by the API, for {seconds:.0} s"
+        );
     }
     ensure!(reads >= READS, "only {reads:.0} reads a second");
     let Builds { live, other, .. } = wait(builds(stack))?;

@@ -5,10 +5,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use commerce::order::OrderCancelled;
 use futures_util::FutureExt;
+use serde_json::Value;
 use towpath::batch::{Message, handle_batch};
 use towpath::ports::CursorHome;
-use towpath::{Consumer, Envelope};
+use towpath::{Consumer, Data, Envelope, Event};
 use towpath_sim::{Dice, Tables, World};
 
 use crate::begin::{cancel, place, receive};
@@ -43,9 +45,23 @@ pub fn events() -> Vec<Envelope> {
         }
     };
     assert_eq!(made.now_or_never(), Some(()), "nothing is waited for in a calm world");
-    let mut events: Vec<Envelope> = world.tables().outbox.into_values().map(|row| row.envelope).collect();
+    let mut events: Vec<Envelope> = world.tables().outbox.into_values().map(|row| told(row.envelope)).collect();
     events.sort_by_key(|event| event.event_id);
     events
+}
+
+/// The same event of one of several tenants and customers, and with a reason, sometimes.
+fn told(event: Envelope) -> Envelope {
+    let number = event.aggregate_id.as_str().bytes().map(usize::from).sum::<usize>();
+    let tenant_id = ["acme", "globex", "initech"][number % 3].parse().expect("it is a name");
+    let mut data: Value = serde_json::from_str(event.data.as_str()).expect("data is JSON");
+    if data.get("customer_id").is_some() {
+        data["customer_id"] = format!("c-{}", number % 7).into();
+    }
+    if event.event_type.as_str() == OrderCancelled::TYPE && number % 2 == 0 {
+        data["reason"] = "ordered twice".into();
+    }
+    Envelope { tenant_id, data: Data::parse(data.to_string()).expect("it is JSON"), ..event }
 }
 
 /// The read model of a consumer after these events: each row in a line, in the order of their keys.

@@ -10,8 +10,8 @@ use towpath::command::{CommandPorts, Reply, Request, Verdict, execute};
 use towpath::ports::{CursorKey, Position};
 use towpath::wake::{Outcome, handle_wake};
 use towpath::{
-    Aggregate, AggregateId, Builds, Consumer, Context, Envelope, Era, Event, Failure, Projection, Rebuild, Received, Seq,
-    Step, Storage, Summary, Tx, Verb, Wake,
+    Aggregate, AggregateId, Builds, Consumer, Context, Envelope, Era, Event, Failure, Projection, Rebuild, Received,
+    Seq, Step, Storage, Summary, Tx, Verb, Wake,
 };
 use towpath_sim::{Fault, World};
 
@@ -174,6 +174,28 @@ fn a_dropped_build_leaves_the_other_one_and_no_cursor_moves() {
         let at = row(&world);
         let wanted = if keeps { 7 } else { EVENTS };
         assert_eq!((count(at.state.as_ref()), at.cursor.seq, at.beside), (wanted, Seq(EVENTS), None));
+    }
+}
+
+/// The drop of a build was cut off before it came to this row, and the next rebuild begins.
+#[test]
+fn a_rebuild_after_a_drop_that_was_cut_off_shows_nobody_what_was_dropped() {
+    for (keeps, seen) in [(true, 7), (false, EVENTS)] {
+        let world = begun();
+        assert_eq!(step(&world, 2, Step::Fill), Outcome::Done);
+        let mut tables = world.tables();
+        let builds = tables.builds[&key().consumer];
+        let left = if keeps { builds.swapped().unwrap().without(1) } else { builds.without(2) };
+        tables.builds.insert(key().consumer.clone(), left.unwrap().begun().unwrap());
+        tables.summaries.get_mut(&key()).unwrap().beside.as_mut().unwrap().state = Some(r#"{"count":7}"#.to_owned());
+        let live = left.unwrap().live;
+        let shown = |at: &Position| count(at.shown(live).map(str::to_owned).as_ref());
+        assert_eq!(shown(&tables.summaries[&key()]), seen);
+        let world = World::new(tables);
+        assert_eq!(step(&world, 3, Step::Fill), Outcome::Done);
+        let at = row(&world);
+        assert!(at.has(3), "{at:?}");
+        assert_eq!((shown(&at), count(at.shown(3).map(str::to_owned).as_ref())), (seen, EVENTS));
     }
 }
 

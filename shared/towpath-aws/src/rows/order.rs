@@ -123,7 +123,14 @@ mod tests {
 
     #[test]
     fn an_order_round_trips() {
-        for deed in [Deed::Retry(blocked()), Deed::Skip(blocked()), Deed::Replay(42), Deed::Rebuild(2), Deed::Swap(2), Deed::Drop(1)] {
+        for deed in [
+            Deed::Retry(blocked()),
+            Deed::Skip(blocked()),
+            Deed::Replay(42),
+            Deed::Rebuild(2),
+            Deed::Swap(2),
+            Deed::Drop(1),
+        ] {
             let item: Item = to_item(OrderItem::new(&order(deed.clone()))).unwrap();
             assert_eq!(from_item::<OrderItem>(item).unwrap().into_order().unwrap(), order(deed));
         }

@@ -81,7 +81,13 @@ impl DynamoDb {
     }
 
     /// Changes them, if they are what was read.
-    pub(crate) fn keep_builds(&mut self, of: &ConsumerName, to: Builds, expect: Rev, now: Millis) -> Result<(), CommitError> {
+    pub(crate) fn keep_builds(
+        &mut self,
+        of: &ConsumerName,
+        to: Builds,
+        expect: Rev,
+        now: Millis,
+    ) -> Result<(), CommitError> {
         let there = self.tables.builds.get(of).copied().unwrap_or_default();
         if there.rev != expect {
             return Err(CommitError::Refused(vec![0]));

@@ -91,9 +91,8 @@ impl Store for World {
         _: Consistency,
     ) -> Answer<'a, Vec<Option<Position>>> {
         let cursor = Cursor { seq: Seq(1), ..Cursor::start(Era::FIRST, 1) };
-        let at = |key: &CursorKey| {
-            self.events[number_of(&key.aggregate)].1.then(|| Position::new(cursor.clone(), None))
-        };
+        let at =
+            |key: &CursorKey| self.events[number_of(&key.aggregate)].1.then(|| Position::new(cursor.clone(), None));
         ready(Ok(keys.iter().map(at).collect())).boxed_local()
     }
 
