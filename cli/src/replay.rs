@@ -212,7 +212,7 @@ fn came_to(pipeline: &Pipeline, carried: &Carried) -> String {
     let more = left.saturating_sub(NAMED);
     let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
     let why = if carried.interrupted { "It was interrupted." } else { "Nothing moved for a minute." };
-    let look = format!("look in the log group {} for \"the replay of it ends here\"", pipeline.log_group);
+    let look = format!("look in the log group {} for \"of it ends here\"", pipeline.log_group);
     let look = if carried.interrupted { String::new() } else { format!("\nWhat the consumer says of them: {look}") };
     format!(
         "{through} through, {left} not. {why} Run the command above to go on.{}{more}{look}",

@@ -201,14 +201,21 @@ impl Work<'_> {
             self.keep(&begun, &builds).await?;
         }
         let fill = Rebuild { build, step: Step::Fill };
-        let left = self.drive(fill, |row| row.has(build), &interrupt).await?;
         let mut report = self.report(&begun, build, String::new());
-        if !left.is_empty() {
-            (report.not_through, report.interrupted) = (left, interrupt.came());
-            report.text = self.not_through(&report);
-            return Ok(report);
+        loop {
+            report.not_through = self.drive(fill, |row| row.has(build), &interrupt).await?;
+            if !report.not_through.is_empty() {
+                report.interrupted = interrupt.came();
+                report.text = self.not_through(&report);
+                return Ok(report);
+            }
+            let compared = self.compare(build).await?;
+            (report.equal, report.different) = (compared.equal, compared.different);
+            // Rows that were not there when the others were filled; there are no more of them than aggregates.
+            if compared.behind == 0 {
+                break;
+            }
         }
-        (report.equal, report.different) = self.compare(build).await?;
         let stays = self.options.builds.no_swap || self.options.builds.expect_equal && !report.different.is_empty();
         if !stays {
             self.sign(Deed::Swap(build)).await?;
@@ -326,7 +333,7 @@ impl Work<'_> {
         let named: String = left.iter().take(NAMED).map(|one| format!("\n  {one}")).collect();
         let why = if report.interrupted { "It was interrupted." } else { "Nothing moved for a minute." };
         let look = format!(
-            "What the consumer says of them: look in the log group {} for \"ends here\"",
+            "What the consumer says of them: look in the log group {} for \"of it ends here\"",
             self.pipeline.log_group
         );
         let rows = count(left.len() as u64, "row is", "rows are");

@@ -1,16 +1,17 @@
 //! The rows of a projection that is rebuilt: woken, waited for, compared.
 //! Must not know: which builds there are, what is shown.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use tokio::time::sleep;
 use towpath::ports::{Consistency, CursorHome, CursorKey, Position, Store, Wakes};
 use towpath::{AggregateKey, Rebuild, Verb, Wake};
 
 use super::Work;
 use crate::orders::ticks;
-use crate::output::{Interrupt, bar, count, print};
+use crate::output::{Interrupt, bar, print};
 
 /// Time between two looks at the rows.
 const LOOK: Duration = Duration::from_secs(1);
@@ -18,6 +19,15 @@ const LOOK: Duration = Duration::from_secs(1);
 const QUIET: Duration = Duration::from_secs(60);
 /// Rows that are read at once.
 const ROWS: usize = 500;
+
+/// What a comparison of both builds came to.
+#[derive(Debug, Default)]
+pub(super) struct Compared {
+    pub(super) equal: usize,
+    pub(super) different: Vec<String>,
+    /// Rows that do not have all of the new build.
+    pub(super) behind: usize,
+}
 
 impl Work<'_> {
     /// Wakes the consumer for each row that is not done, until none is left or nothing moves. The rows that are left.
@@ -31,32 +41,42 @@ impl Work<'_> {
         if !self.options.json && !open.is_empty() {
             print("Cut off, the same command goes on.")?;
         }
-        let (wakes, mut ticks, sending) = (self.pipeline.wakes(), ticks(self.options.rate), bar(open.len(), "waking"));
-        for aggregate in &open {
-            ticks.tick().await;
-            if interrupt.came() {
-                break;
-            }
-            let wake = Wake { aggregate: aggregate.clone(), verb: Verb::Rebuild(rebuild) };
-            let sent = wakes.wake(self.name(), &wake).await;
-            sent.with_context(|| format!("{} could not be woken: the same command goes on", self.name()))?;
-            sending.inc(1);
-        }
-        sending.finish_and_clear();
-        let (mut moved, waiting) = (Instant::now(), bar(open.len(), "rebuilding"));
+        let bar = bar(open.len(), "rebuilding");
+        let (mut woken, mut moved) = (BTreeSet::new(), Instant::now());
         while !open.is_empty() && !interrupt.came() && moved.elapsed() < QUIET {
+            // A row that was not there at first is one whose first event was on its way.
+            let new: Vec<&AggregateKey> = open.iter().filter(|aggregate| !woken.contains(*aggregate)).collect();
+            if !new.is_empty() {
+                self.wake(rebuild, &new, interrupt).await?;
+                moved = Instant::now();
+            }
+            woken.extend(open.iter().cloned());
+            sleep(LOOK).await;
             let left = self.open(done).await?;
             if left.len() != open.len() {
                 moved = Instant::now();
             }
             open = left;
-            waiting.set_position(waiting.length().unwrap_or_default().saturating_sub(open.len() as u64));
-            if !open.is_empty() {
-                sleep(LOOK).await;
-            }
+            bar.set_position(bar.length().unwrap_or_default().saturating_sub(open.len() as u64));
         }
-        waiting.finish_and_clear();
+        bar.finish_and_clear();
         Ok(open.iter().map(ToString::to_string).collect())
+    }
+
+    async fn wake(&self, rebuild: Rebuild, rows: &[&AggregateKey], interrupt: &Interrupt) -> Result<()> {
+        let (wakes, mut ticks, bar) = (self.pipeline.wakes(), ticks(self.options.rate), bar(rows.len(), "waking"));
+        for aggregate in rows {
+            ticks.tick().await;
+            if interrupt.came() {
+                break;
+            }
+            let wake = Wake { aggregate: (*aggregate).clone(), verb: Verb::Rebuild(rebuild) };
+            let sent = wakes.wake(self.name(), &wake).await;
+            sent.with_context(|| format!("{} could not be woken: the same command goes on", self.name()))?;
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        Ok(())
     }
 
     /// The rows that there are and that are not done.
@@ -71,22 +91,16 @@ impl Work<'_> {
         Ok(open)
     }
 
-    /// Both states of each row: how many are equal byte for byte, and which are not.
-    pub(super) async fn compare(&self, build: u32) -> Result<(usize, Vec<String>)> {
-        let (mut equal, mut different, mut behind) = (0, Vec::new(), 0);
+    /// Both states of each row, byte for byte.
+    pub(super) async fn compare(&self, build: u32) -> Result<Compared> {
+        let mut compared = Compared::default();
         self.each(|aggregate, row| match &row.beside {
-            _ if !row.has(build) => behind += 1,
-            Some(beside) if beside.state != row.state => different.push(aggregate.to_string()),
-            _ => equal += 1,
+            _ if !row.has(build) => compared.behind += 1,
+            Some(beside) if beside.state != row.state => compared.different.push(aggregate.to_string()),
+            _ => compared.equal += 1,
         })
         .await?;
-        if behind > 0 {
-            bail!(
-                "{} lost the new build while it was compared: the same command goes on",
-                count(behind, "row", "rows")
-            );
-        }
-        Ok((equal, different))
+        Ok(compared)
     }
 
     async fn each(&self, mut see: impl FnMut(&AggregateKey, &Position)) -> Result<()> {
