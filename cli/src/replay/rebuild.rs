@@ -231,11 +231,6 @@ impl Work<'_> {
 
     async fn swap(&self, builds: Builds, swapped: Builds) -> Result<Report> {
         let (name, live) = (self.name(), swapped.live);
-        let unfilled = self.open(|row| row.has(builds.last)).await?;
-        if let Some(one) = unfilled.first() {
-            let rows = count(unfilled.len() as u64, "row is", "rows are");
-            bail!("{name}@{} is not filled, {rows} missing, such as {one}: run --rebuild {name} again", builds.last);
-        }
         if !self.options.sign.yes {
             let text = format!(
                 "readers of {name} would see {name}@{live} instead of {name}@{}.\nNothing was done. To do it, add \
@@ -243,6 +238,18 @@ impl Work<'_> {
                 builds.live
             );
             return Ok(self.report(&builds, live, text));
+        }
+        // The lower build is the row's own state, so it is always there; the higher one may not be filled everywhere.
+        if live == builds.last {
+            let interrupt = Interrupt::watch();
+            let fill = Rebuild { build: live, step: Step::Fill };
+            let not_through = self.drive(fill, |row| row.has(live), &interrupt).await?;
+            if !not_through.is_empty() {
+                let mut report = self.report(&builds, live, String::new());
+                (report.not_through, report.interrupted) = (not_through, interrupt.came());
+                report.text = self.not_through(&report);
+                return Ok(report);
+            }
         }
         self.sign(Deed::Swap(live)).await?;
         self.keep(&swapped, &builds).await?;

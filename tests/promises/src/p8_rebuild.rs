@@ -171,7 +171,8 @@ fn during(stack: &Stack, seen: &Seen, orders: &[AggregateKey]) -> Result<()> {
     let (code, held) = towpath(stack, &[&["replay", "--rebuild", SUMMARY, "--expect-equal"], &SIGN[..]].concat())?;
     let spoilt = vec![Value::from(orders[0].to_string())];
     ensure!(code == 3 && held["different"] == Value::from(spoilt.clone()) && held["live"] == 1, "{held}");
-    let (reads, began) = (seen.reads.load(Ordering::SeqCst), Instant::now());
+    let (reads, asked) = (seen.reads.load(Ordering::SeqCst), seen.asked.load(Ordering::SeqCst));
+    let began = Instant::now();
     let (code, done) = towpath(stack, &[&["replay", "--rebuild", SUMMARY], &SIGN[..]].concat())?;
     ensure!(code == 0 && done["live"] == 2, "{done}");
     ensure!(
@@ -188,7 +189,7 @@ fn during(stack: &Stack, seen: &Seen, orders: &[AggregateKey]) -> Result<()> {
     let seconds = began.elapsed().as_secs_f64();
     let counted = |of: usize| u32::try_from(of).map(f64::from).unwrap_or(f64::MAX) / seconds;
     let reads = counted(seen.reads.load(Ordering::SeqCst) - reads);
-    let asked = counted(seen.asked.load(Ordering::SeqCst));
+    let asked = counted(seen.asked.load(Ordering::SeqCst) - asked);
     #[allow(clippy::print_stdout, reason = "what was measured")]
     {
         println!(

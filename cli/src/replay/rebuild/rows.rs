@@ -80,7 +80,7 @@ impl Work<'_> {
     }
 
     /// The rows that there are and that are not done.
-    pub(super) async fn open(&self, done: impl Fn(&Position) -> bool) -> Result<Vec<AggregateKey>> {
+    async fn open(&self, done: impl Fn(&Position) -> bool) -> Result<Vec<AggregateKey>> {
         let mut open = Vec::new();
         self.each(|aggregate, row| {
             if !done(row) {
