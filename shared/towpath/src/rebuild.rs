@@ -72,7 +72,12 @@ async fn run(worker: Worker<'_>, aggregate: &AggregateKey, rebuild: Rebuild) -> 
                 Some(cleared) => Some(cleared),
                 None => worker.fill_build(aggregate, &row, rebuild.build).await?,
             },
-            Step::Keep => kept(&row, rebuild.build),
+            Step::Keep => match kept(&row, rebuild.build) {
+                None if row.beside.as_ref().is_some_and(|beside| beside.build == rebuild.build) => {
+                    worker.fill_build(aggregate, &row, rebuild.build).await?
+                }
+                next => next,
+            },
             Step::Discard => discarded(&row, rebuild.build),
         };
         let Some(next) = next else { return Ok(()) };
@@ -98,6 +103,7 @@ fn left_over(row: &Position, build: u32, live: u32) -> Option<Position> {
     kept.or_else(|| discarded(row, beside.build))
 }
 
+/// The row with this build only, if it has all of it.
 fn kept(row: &Position, build: u32) -> Option<Position> {
     let beside = row.beside.as_ref().filter(|beside| beside.build == build && beside.seq == row.cursor.seq)?;
     Some(Position { state: beside.state.clone(), beside: None, ..row.clone() })

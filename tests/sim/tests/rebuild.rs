@@ -177,6 +177,22 @@ fn a_dropped_build_leaves_the_other_one_and_no_cursor_moves() {
     }
 }
 
+/// A build that has fallen behind is filled before it becomes the row's only one.
+#[test]
+fn what_stays_when_the_other_build_is_dropped_is_whole() {
+    let world = begun();
+    assert_eq!(step(&world, 2, Step::Fill), Outcome::Done);
+    let mut tables = world.tables();
+    let left = tables.builds[&key().consumer].swapped().unwrap().without(1);
+    tables.builds.insert(key().consumer, left.unwrap());
+    let beside = tables.summaries.get_mut(&key()).unwrap().beside.as_mut().unwrap();
+    (beside.seq, beside.state) = (Seq(100), Some(r#"{"count":100}"#.to_owned()));
+    let world = World::new(tables);
+    assert_eq!(step(&world, 2, Step::Keep), Outcome::Done);
+    let at = row(&world);
+    assert_eq!((count(at.state.as_ref()), at.cursor.seq, at.beside), (EVENTS, Seq(EVENTS), None));
+}
+
 /// The drop of a build was cut off before it came to this row, and the next rebuild begins.
 #[test]
 fn a_rebuild_after_a_drop_that_was_cut_off_shows_nobody_what_was_dropped() {
