@@ -187,7 +187,9 @@ impl Worker<'_> {
         };
         let behind = beside.seq != at && !is_on("49 a build without its own cursor");
         if behind || is_on("48 a build that events pass by") {
-            return Ok((Some(own?), Some(beside.clone())));
+            let own = own?;
+            let behind = still(&own, beside);
+            return Ok((Some(own), behind));
         }
         let other = folded(fold, beside.state.as_deref(), row).await;
         match (own, other) {
@@ -201,7 +203,7 @@ impl Worker<'_> {
                     return Ok((Some(other?), None));
                 }
                 let own = own?;
-                let behind = fits(Some(&own), beside.state.as_ref()).then(|| beside.clone());
+                let behind = still(&own, beside);
                 Ok((Some(own), behind))
             }
         }
@@ -210,6 +212,11 @@ impl Worker<'_> {
 
 async fn folded(fold: &Fold, state: Option<&str>, row: &Rc<Envelope>) -> Result<String, Failure> {
     caught(async { fold(state, Rc::clone(row)) }).await
+}
+
+/// A build that stays behind, if the row has room for it. An event is never refused because of it.
+fn still(own: &String, beside: &Beside) -> Option<Beside> {
+    fits(Some(own), beside.state.as_ref()).then(|| beside.clone())
 }
 
 fn fits(own: Option<&String>, other: Option<&String>) -> bool {
