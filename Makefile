@@ -42,7 +42,7 @@ export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run test catalogue proof asked soak traps planted build crates venvs up down status deploy dev lint tidy drill chaos conformance numbers new fuzz seeds adopt mutants
+.PHONY: help run test catalogue proof asked soak traps planted build crates venvs up down status deploy dev lint tidy drill chaos conformance numbers new fuzz seeds adopt mutants fixture
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -104,9 +104,12 @@ soak: ## hours of it: a million seeds, 200,000 pairs of faults, a million inputs
 traps: ## the simulator's known bugs, put back one by one: which promise finds it, after how many seeds (TOWPATH_PLANTED=21 some)
 	@$(LOCAL) cargo test --release --workspace --features $(PLANTED) --test planted every_planted
 
+fixture: ## write the read models of tests/sim/fixture anew, after a fold was changed on purpose
+	@$(LOCAL) TOWPATH_FIXTURE=rows cargo test --release --workspace --test fixture
+
 planted:
 	$(LOCAL) cargo test --release --workspace --features $(PLANTED) \
-		--test planted --test prove --test corpus | tee $(ASKED)/2-planted
+		--test planted --test prove --test rebuild --test corpus | tee $(ASKED)/2-planted
 
 # Changed crates are built in a folder of their own, which begins with what is compiled already: a changed crate must never be
 # taken for one of ours, so what was built there of the crates that are changed is thrown away first.

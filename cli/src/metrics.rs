@@ -2,6 +2,7 @@
 //! Must not know: the journal. What was counted is for people; what is missing is decided by the audit.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use aws_sdk_cloudwatchlogs::Client;
@@ -26,6 +27,14 @@ impl Counted {
         lags.sort_by(f64::total_cmp);
         let rank = (lags.len() * percent).div_ceil(100).max(1);
         lags.get(rank - 1).copied()
+    }
+
+    /// The share of the events that were applied within this time after their commit, in percent.
+    pub(crate) fn fresh(&self, within: Duration) -> Option<f64> {
+        let (all, fresh) = self.lags.iter().fold((0.0, 0.0), |(all, fresh), lag| {
+            (all + 1.0, fresh + if *lag <= within.as_secs_f64() * 1_000.0 { 1.0 } else { 0.0 })
+        });
+        (all > 0.0).then(|| 100.0 * fresh / all)
     }
 
     fn add(&mut self, line: &Value) {
@@ -82,6 +91,7 @@ mod tests {
         counted.add(&json!({ "Duplicates": 1.0, "Gaps": 4, "Lag": 100 }));
         assert_eq!((counted.duplicates, counted.gaps), (3, 4));
         assert_eq!((counted.lag(50), counted.lag(99)), (Some(50.0), Some(99.0)));
-        assert_eq!(Counted::default().lag(50), None);
+        assert_eq!(counted.fresh(Duration::from_millis(95)), Some(95.0));
+        assert_eq!((Counted::default().lag(50), Counted::default().fresh(Duration::MAX)), (None, None));
     }
 }

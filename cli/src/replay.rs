@@ -3,6 +3,7 @@
 
 mod carry;
 mod plan;
+mod rebuild;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -31,8 +32,10 @@ const NAMED: usize = 10;
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Who applies the events again. It must be declared replayable.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) consumer: ConsumerName,
+    #[arg(long, value_name = "NAME", required_unless_present = "of_builds")]
+    consumer: Option<ConsumerName>,
+    #[command(flatten)]
+    builds: rebuild::OfBuilds,
     /// Only events of this tenant.
     #[arg(long, value_name = "TENANT")]
     pub(crate) tenant: Option<TenantId>,
@@ -76,20 +79,30 @@ struct Report<'a> {
     carried: Option<Carried>,
 }
 
+impl Options {
+    /// Who applies the events again.
+    fn consumer(&self) -> &ConsumerName {
+        self.consumer.as_ref().expect("the command line asks for it unless it is about builds")
+    }
+}
+
 /// Shows what would be applied again, or applies it. Exit code 3 when not all of it is through.
 pub(crate) async fn run(target: &Target, options: &Options) -> Result<ExitCode> {
+    if let Some(job) = options.builds.job()? {
+        return rebuild::run(target, options, job).await;
+    }
     let span = Span::new(options.since, options.until, now().minus(A_DAY), now())?;
     let pipeline = Pipeline::open(target).await?;
     let consumer = allowed(&pipeline, options)?;
     let id = options.id.unwrap_or(now().as_millis() / 1_000);
     let replay = Replay { id, after: Seq::ZERO, through: Seq::ZERO, types: options.types.clone() };
-    if let Err(why) = replay.cursors_of(&options.consumer) {
-        return Err(Usage(format!("{} cannot be replayed: {why}", options.consumer)).into());
+    if let Err(why) = replay.cursors_of(options.consumer()) {
+        return Err(Usage(format!("{} cannot be replayed: {why}", options.consumer())).into());
     }
     let plan = plan::gather(&pipeline, &consumer.consumer, options, span).await?;
     let report = |carried: Option<Carried>| Report {
         stack: &pipeline.name,
-        consumer: &options.consumer,
+        consumer: options.consumer(),
         dry_run: carried.is_none(),
         id,
         since: span.since,
@@ -112,7 +125,7 @@ pub(crate) async fn run(target: &Target, options: &Options) -> Result<ExitCode> 
         print(&format!("replay {id} begins. Cut off, it goes on with:\n  {go_on} --why \"…\" --yes"))?;
     }
     let course = carry::Course { replay, who, why, rate: options.rate };
-    let carried = carry::carry(&pipeline, &options.consumer, &plan, &course).await?;
+    let carried = carry::carry(&pipeline, options.consumer(), &plan, &course).await?;
     let done = carried.not_through.is_empty();
     let text = if options.json { String::new() } else { came_to(&pipeline, &carried) };
     say(options.json, &report(Some(carried)), || text)?;
@@ -121,11 +134,12 @@ pub(crate) async fn run(target: &Target, options: &Options) -> Result<ExitCode> 
 
 /// The consumer, if it may be replayed.
 fn allowed<'a>(pipeline: &'a Pipeline, options: &Options) -> Result<&'a Registration> {
-    let known = pipeline.consumer(&options.consumer)?;
-    let name = &options.consumer;
+    let known = pipeline.consumer(options.consumer())?;
+    let name = options.consumer();
     if known.consumer.home == CursorHome::Views {
         bail!(
-            "{name} keeps its cursor in the row that it folds, so that row already holds every event: rebuild it instead"
+            "{name} keeps its cursor in the row that it folds, so that row already holds every event: rebuild it instead, with \
+             `towpath replay --rebuild {name}`"
         );
     }
     if !known.replayable {
@@ -148,7 +162,7 @@ fn allowed<'a>(pipeline: &'a Pipeline, options: &Options) -> Result<&'a Registra
 }
 
 fn again(pipeline: &Pipeline, options: &Options, span: Span, id: u64) -> String {
-    let mut command = format!("replay --consumer {} --since {} --until {}", options.consumer, span.since, span.until);
+    let mut command = format!("replay --consumer {} --since {} --until {}", options.consumer(), span.since, span.until);
     for kind in &options.types {
         command = format!("{command} --type {kind}");
     }
@@ -162,7 +176,7 @@ fn again(pipeline: &Pipeline, options: &Options, span: Span, id: u64) -> String 
 }
 
 fn would_do(options: &Options, plan: &Plan, span: Span) -> String {
-    let name = &options.consumer;
+    let name = options.consumer();
     let window = format!("committed from {} until {}", span.since, span.until);
     if plan.aggregates.is_empty() {
         return format!("{name} has applied no event like that, {window}: there is nothing to apply again");
@@ -198,7 +212,7 @@ fn came_to(pipeline: &Pipeline, carried: &Carried) -> String {
     let more = left.saturating_sub(NAMED);
     let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
     let why = if carried.interrupted { "It was interrupted." } else { "Nothing moved for a minute." };
-    let look = format!("look in the log group {} for \"the replay of it ends here\"", pipeline.log_group);
+    let look = format!("look in the log group {} for \"of it ends here\"", pipeline.log_group);
     let look = if carried.interrupted { String::new() } else { format!("\nWhat the consumer says of them: {look}") };
     format!(
         "{through} through, {left} not. {why} Run the command above to go on.{}{more}{look}",

@@ -20,6 +20,9 @@ use crate::pipeline::Pipeline;
 use crate::sagas;
 use crate::stack::{Stack, Target};
 
+/// The budget: so soon after its commit shall an event be applied, and seen in a read model. The column names it.
+const FRESH: Duration = Duration::from_secs(2);
+
 /// What `status` may be told.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -55,6 +58,8 @@ struct Line {
     gaps: u64,
     lag_p50_ms: Option<f64>,
     lag_p99_ms: Option<f64>,
+    /// Percent of the events that were applied within [`FRESH`].
+    fresh: Option<f64>,
     unaccounted: u64,
 }
 
@@ -110,6 +115,7 @@ async fn look(stack: &Stack, options: &Options) -> Result<Report> {
             gaps: counted.gaps,
             lag_p50_ms: counted.lag(50),
             lag_p99_ms: counted.lag(99),
+            fresh: counted.fresh(FRESH),
             unaccounted: account.unaccounted,
         }
     };
@@ -132,6 +138,7 @@ fn render(report: &Report, target: &Target) -> String {
         "gaps",
         "lag p50",
         "lag p99",
+        "in 2 s",
         "unaccounted",
     ]);
     let lag = |millis: Option<f64>| millis.map_or_else(|| "–".to_owned(), |millis| format!("{millis:.0} ms"));
@@ -139,7 +146,8 @@ fn render(report: &Report, target: &Target) -> String {
         let counts = [line.committed, line.applied, line.waiting, line.parked, line.duplicates, line.gaps];
         let mut cells = vec![line.consumer.clone()];
         cells.extend(counts.iter().map(u64::to_string));
-        cells.extend([lag(line.lag_p50_ms), lag(line.lag_p99_ms), line.unaccounted.to_string()]);
+        let fresh = line.fresh.map_or_else(|| "–".to_owned(), |percent| format!("{percent:.1} %"));
+        cells.extend([lag(line.lag_p50_ms), lag(line.lag_p99_ms), fresh, line.unaccounted.to_string()]);
         table.add_row(cells);
     }
     for column in table.column_iter_mut().skip(1) {

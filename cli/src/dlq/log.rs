@@ -40,13 +40,15 @@ pub(super) struct Line {
     rev: Option<Rev>,
     event_id: Option<EventId>,
     replay: Option<u64>,
+    build: Option<u32>,
 }
 
 impl From<&Order> for Line {
     fn from(order: &Order) -> Self {
-        let (blocked, replay) = match &order.deed {
-            Deed::Retry(blocked) | Deed::Skip(blocked) => (Some(blocked), None),
-            Deed::Replay(id) => (None, Some(*id)),
+        let (blocked, replay, build) = match &order.deed {
+            Deed::Retry(blocked) | Deed::Skip(blocked) => (Some(blocked), None, None),
+            Deed::Replay(id) => (None, Some(*id), None),
+            Deed::Rebuild(build) | Deed::Swap(build) | Deed::Drop(build) => (None, None, Some(*build)),
         };
         Self {
             at: order.at,
@@ -58,6 +60,7 @@ impl From<&Order> for Line {
             rev: blocked.map(|blocked| blocked.rev),
             event_id: blocked.map(|blocked| blocked.event_id),
             replay,
+            build,
         }
     }
 }
@@ -67,6 +70,9 @@ fn what(order: &Order) -> &'static str {
         Deed::Retry(_) => "retry",
         Deed::Skip(_) => "skip",
         Deed::Replay(_) => "replay",
+        Deed::Rebuild(_) => "rebuild",
+        Deed::Swap(_) => "swap",
+        Deed::Drop(_) => "drop",
     }
 }
 
@@ -90,10 +96,11 @@ fn render(tenant: &TenantId, lines: &[Line]) -> String {
         return format!("nobody has ordered anything about {tenant}");
     }
     let line = |line: &Line| {
-        let about = match (&line.aggregate, line.replay) {
-            (Some(aggregate), _) => aggregate.clone(),
-            (None, Some(id)) => id.to_string(),
-            (None, None) => String::new(),
+        let about = match (&line.aggregate, line.replay, line.build) {
+            (Some(aggregate), ..) => aggregate.clone(),
+            (None, Some(id), _) => id.to_string(),
+            (None, None, Some(build)) => format!("build {build}"),
+            (None, None, None) => String::new(),
         };
         format!("{}  {}  {} {} at {}: {}", line.at, plain(&line.who), line.what, about, line.consumer, plain(&line.why))
     };

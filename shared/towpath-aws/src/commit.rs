@@ -180,7 +180,7 @@ impl AwsStore {
 /// By which a write that stands alone, and was sent twice, knows itself.
 fn signature(write: &Write) -> Option<Signature> {
     match write {
-        Write::Cursor { position, .. } => Some(Signature::of_cursor(&position.cursor)),
+        Write::Cursor { position, .. } => Some(Signature::of_cursor(position)),
         Write::Append(row) => Some(Signature::of_row(row)),
         _ => None,
     }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use towpath::ports::{CommitError, CursorHome, CursorKey, Unavailable};
-use towpath::{AggregateKey, ConsumerName, EventId, InvalidId, Replay, Rev, TenantId, Timestamp};
+use towpath::{AggregateKey, Builds, ConsumerName, EventId, InvalidId, Replay, Rev, TenantId, Timestamp};
 
 use crate::commit::{Condition, item_at};
-use crate::rows::{OrderItem, cursor_key, order_key, orders_of};
+use crate::rows::{BuildsItem, OrderItem, builds_key, cursor_key, order_key, orders_of};
 use crate::store::{AwsStore, decode, key_item, unavailable, unreadable};
 
 /// Orders of one millisecond about one row; more are a fault.
@@ -38,6 +38,12 @@ pub enum Deed {
     Skip(Blocked),
     /// To apply events again, under this id.
     Replay(u64),
+    /// To fill a new build of a projection.
+    Rebuild(u32),
+    /// To show readers this build.
+    Swap(u32),
+    /// To remove this build.
+    Drop(u32),
 }
 
 /// The parked row that an order is about.
@@ -95,6 +101,12 @@ impl AwsStore {
             orders.push(row.into_order().map_err(unreadable)?);
         }
         Ok(orders)
+    }
+
+    /// Changes which builds of a projection there are; only if they are what was read.
+    pub async fn keep_builds(&self, of: &ConsumerName, to: &Builds, expect: Rev) -> Result<(), CommitError> {
+        let item = item_at(&builds_key(of), &BuildsItem::new(to))?;
+        self.put(self.tables.progress.clone(), item, Condition::written("pk", expect), None).await
     }
 
     /// Removes a replay's cursor for an aggregate. A live cursor cannot be named here: a replay's name has its id in it.

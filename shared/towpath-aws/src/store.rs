@@ -2,7 +2,8 @@
 //! Must not know: handlers, messages.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
@@ -16,17 +17,21 @@ use towpath::ports::{
     Answer, CommitError, Consistency, CursorHome, CursorKey, Head, JournalRow, KeptAnswer, Position, Snapshot, Store,
     Stored, Unavailable,
 };
-use towpath::{AggregateKey, IdempotencyKey, Seq, Skipped, TenantId};
+use towpath::{AggregateKey, Builds, ConsumerName, IdempotencyKey, Seq, Skipped, TenantId};
 
 use crate::commit::{Condition, item as to_row};
 use crate::config::Tables;
-use crate::rows::{AnswerItem, CursorItem, EntityItem, OutboxItem, RowKey, SkipItem, SnapshotItem, ViewItem};
-use crate::rows::{answer_key, cursor_key, skip_key, skips_of, snapshot_key, view_partition};
+use crate::rows::{AnswerItem, BuildsItem, CursorItem, EntityItem, OutboxItem, RowKey, SkipItem, SnapshotItem, ViewItem};
+use crate::rows::{answer_key, builds_key, cursor_key, skip_key, skips_of, snapshot_key, view_partition};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
 /// Times that unprocessed keys of a batch read are asked for again.
 const BATCH_GET_ROUNDS: u32 = 4;
+
+/// How old the builds may be that a reader goes by: so long may two processes show different builds after a swap. Both
+/// show the same events, so nothing that rests on it can be wrong.
+const BUILDS_AGE: Duration = Duration::from_secs(1);
 
 /// The tables of a stack.
 #[derive(Debug, Clone)]
@@ -34,12 +39,16 @@ pub struct AwsStore {
     pub(crate) dynamodb: Client,
     pub(crate) tables: Tables,
     pub(crate) outbox_retention_days: u32,
+    builds: Lately,
 }
+
+/// The builds of projections as this process has seen them lately, so that reading a row needs no second read.
+type Lately = Arc<Mutex<HashMap<ConsumerName, (Instant, Builds)>>>;
 
 impl AwsStore {
     /// A store over these tables; journal rows expire after `outbox_retention_days`, 0 for never.
     pub fn new(dynamodb: Client, tables: Tables, outbox_retention_days: u32) -> Self {
-        Self { dynamodb, tables, outbox_retention_days }
+        Self { dynamodb, tables, outbox_retention_days, builds: Lately::default() }
     }
 
     /// Opens the connection before the first event comes: in init the CPU is not throttled.
@@ -189,6 +198,23 @@ impl AwsStore {
         Ok(skipped)
     }
 
+    async fn get_builds(&self, of: &ConsumerName, consistency: Consistency) -> Result<Builds, Unavailable> {
+        if consistency == Consistency::Eventual {
+            let known = self.builds.lock().unwrap_or_else(PoisonError::into_inner).get(of).copied();
+            if let Some((_, builds)) = known.filter(|(at, _)| at.elapsed() < BUILDS_AGE) {
+                return Ok(builds);
+            }
+        }
+        let builds = match self.get_progress(&builds_key(of)).await? {
+            Some(item) => {
+                decode::<BuildsItem>(item, "the builds of a projection")?.into_builds().map_err(unreadable)?
+            }
+            None => Builds::default(),
+        };
+        self.builds.lock().unwrap_or_else(PoisonError::into_inner).insert(of.clone(), (Instant::now(), builds));
+        Ok(builds)
+    }
+
     async fn query_view(&self, tenant: &TenantId, view: &str, partition: &str) -> Result<Vec<String>, Unavailable> {
         let mut pages = self
             .dynamodb
@@ -282,6 +308,10 @@ impl Store for AwsStore {
 
     fn skipped<'a>(&'a self, key: &'a CursorKey) -> Answer<'a, Vec<Skipped>> {
         Box::pin(self.query_skipped(key))
+    }
+
+    fn builds<'a>(&'a self, consumer: &'a ConsumerName, consistency: Consistency) -> Answer<'a, Builds> {
+        Box::pin(self.get_builds(consumer, consistency))
     }
 
     fn view<'a>(&'a self, tenant: &'a TenantId, view: &'a str, partition: &'a str) -> Answer<'a, Vec<String>> {

@@ -126,7 +126,7 @@ fn then(then: Then) -> &'static str {
         Then::Again => "the queue delivers the message again",
         Then::HandedOver => "a wake tries it again",
         Then::Parked => "it waits for an operator",
-        Then::GivenUp => "the replay of it ends here",
+        Then::GivenUp => "the replay or rebuild of it ends here",
         Then::Kept => "the message is kept whole in the dead-letter queue",
     }
 }

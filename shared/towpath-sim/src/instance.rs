@@ -16,7 +16,7 @@ use towpath::ports::{
     JournalRow, KeptAnswer, Ledger, Position, Publication, Publisher, Registered, Snapshot, Store, Stored, Unavailable, Wakes,
 };
 use towpath::{
-    AggregateKey, CloudEvent, ConsumerName, Era, IdempotencyKey, Kind, Producer, Rev, Seq, Skipped, TenantId, Ticket,
+    AggregateKey, Builds, CloudEvent, ConsumerName, Era, IdempotencyKey, Kind, Producer, Rev, Seq, Skipped, TenantId, Ticket,
     Timestamp, Wake,
 };
 
@@ -25,6 +25,7 @@ use crate::dice::{Clock, Millis, millis};
 use crate::lambda::{Author, Role};
 use crate::mishap::{Mishap, Part};
 use crate::model::store::STALE;
+use crate::seen::Sight;
 use crate::slot::Slot;
 
 /// What is added to a process's clock before the skew is taken away, so that both are counted from zero.
@@ -94,6 +95,28 @@ impl Instance {
 
     pub(crate) fn audit_ports(&self) -> AuditPorts<'_> {
         AuditPorts { ledger: self, store: self, wakes: self, host: self }
+    }
+
+    /// Changes which builds of a projection there are, if they are what was read.
+    pub(crate) async fn keep_builds(&self, of: &ConsumerName, to: Builds, expect: Rev) -> Result<(), Unavailable> {
+        let (of, named) = (of.clone(), of.clone());
+        let say = move || format!("{named}: {to:?}");
+        let call = Call { name: "builds kept", part: Part::Store, say };
+        let refused = |_| Unavailable { call: "builds kept", why: "they are others by now".to_owned() };
+        let keep = move |cloud: &mut Cloud| {
+            let now = cloud.now();
+            let kept = cloud.db.keep_builds(&of, to, expect, now).map_err(refused);
+            if kept.is_ok() && to.other.is_some() && to.live == to.last {
+                cloud.seen.count(Sight::Happened("builds swapped"));
+            }
+            kept
+        };
+        self.call(call, keep, |error| error).await
+    }
+
+    pub(crate) async fn sleep_a_while(&self, most: Millis) {
+        let wait = self.cloud.borrow_mut().dice.between(1, most);
+        self.sleep(Duration::from_millis(wait)).await;
     }
 
     fn call<'a, T: 'static, E: 'static>(
@@ -170,6 +193,15 @@ impl Store for Instance {
         let (key, named) = (key.clone(), key.clone());
         let say = move || named.aggregate.to_string();
         self.read("skipped", say, move |cloud| cloud.db.tables.skipped_by(&key))
+    }
+
+    fn builds<'a>(&'a self, consumer: &'a ConsumerName, consistency: Consistency) -> Answer<'a, Builds> {
+        let (consumer, named) = (consumer.clone(), consumer.clone());
+        let look = move |cloud: &mut Cloud| {
+            let late = consistency == Consistency::Eventual && cloud.strikes(Mishap::StaleRead);
+            cloud.db.builds(&consumer, if late { STALE } else { 0 }, cloud.now())
+        };
+        self.read("builds", move || named.to_string(), look)
     }
 
     fn view<'a>(&'a self, tenant: &'a TenantId, view: &'a str, partition: &'a str) -> Answer<'a, Vec<String>> {

@@ -117,6 +117,8 @@ pub(crate) struct Settings {
     pub(crate) skips: bool,
     /// Somebody orders a replay.
     pub(crate) replay_at: Option<Millis>,
+    /// Somebody rebuilds a projection.
+    pub(crate) rebuild_at: Option<Millis>,
     /// Commands come until then.
     pub(crate) busy_until: Millis,
     /// Nothing goes wrong from then on.
@@ -148,6 +150,7 @@ impl Settings {
             crew: *dice.pick(&[Crew::CommandLine, Crew::Console, Crew::Both, Crew::Both, Crew::Absent]),
             skips: dice.chance(3_000),
             replay_at: dice.chance(1_000).then(|| dice.between(0, repair_at)),
+            rebuild_at: dice.chance(3_000).then(|| dice.between(0, calm_at)),
             busy_until,
             calm_at,
             mended_at,
@@ -172,6 +175,7 @@ impl Settings {
             crew: Crew::Absent,
             skips: false,
             replay_at: None,
+            rebuild_at: None,
             busy_until,
             calm_at: busy_until,
             mended_at: repair_at,

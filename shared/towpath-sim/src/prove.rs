@@ -11,7 +11,7 @@ use towpath::{Consumer, Context, Event, EventType, Failure, TenantId, Tx};
 
 use crate::example::{deciding, writing};
 use crate::upset::Upset;
-use crate::{Ask, Clock, Command, Dice, Plan, Seeds, Subject, Tables, quietly, rebuilt, simulate};
+use crate::{Ask, Clock, Command, Dice, Plan, Seeds, Subject, Tables, permuted, quietly, rebuilt, simulate};
 
 /// Names the seed to repeat.
 const SEED: &str = "TOWPATH_SEED";
@@ -138,7 +138,8 @@ impl Proof {
         let at_rest = move |tables: &Tables, _: &_| {
             let types = tables.outbox.values().map(|row| row.envelope.event_type.clone());
             written.lock().unwrap_or_else(PoisonError::into_inner).extend(types);
-            rebuilt::compare(tables, &consumer())
+            rebuilt::compare(tables, &consumer())?;
+            permuted::compare(tables, &consumer())
         };
         Plan { subjects: vec![subject], commands: self.commands(dice), at_rest: Box::new(at_rest), repaired }
     }

@@ -10,6 +10,7 @@ use towpath::{AggregateKey, ConsumerName, Seq, Status, Ticket, Verb, Wake};
 use crate::cloud::Cloud;
 use crate::lambda::Role;
 use crate::plan::{Applied, AtRest, Crew};
+use crate::rebuilt::refilled;
 
 /// Something that still moves, and of which aggregate.
 pub(crate) type Unrest = (String, Option<AggregateKey>);
@@ -145,7 +146,8 @@ impl Cloud {
             }
         }
         self.check_left(&applied);
-        if let Err(why) = at_rest(&self.db.tables, &applied) {
+        let built = self.consumers.iter().try_for_each(|of| refilled(&self.db.tables, &of.subject.consumer));
+        if let Err(why) = built.and_then(|()| at_rest(&self.db.tables, &applied)) {
             // What the user asks for is what handlers came to, unless it says which promise it is about.
             let said = |promise| Some((promise, why.strip_prefix(promise)?.strip_prefix(": ")?.to_owned()));
             let (promise, why) =

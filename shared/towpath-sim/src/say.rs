@@ -51,6 +51,7 @@ pub(crate) fn wake(of: &Wake) -> String {
         Verb::Advance => format!("advance {}", of.aggregate),
         Verb::Retry(order) => format!("retry {} at rev {} ({})", of.aggregate, order.rev, order.who),
         Verb::Timer(firing) => format!("timer {} of {}, set at {}", firing.name, of.aggregate, firing.nonce),
+        Verb::Rebuild(rebuild) => format!("{:?} build {} of {}", rebuild.step, rebuild.build, of.aggregate),
         Verb::Replay(replay) => format!("replay {} up to {}", of.aggregate, replay.through),
         Verb::Skip(order) => format!("skip {} at rev {} ({})", of.aggregate, order.rev, order.who),
     }

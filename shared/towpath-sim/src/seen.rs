@@ -36,7 +36,7 @@ const OTHERS: [(&str, &str); 4] =
 const OFFERED: [&str; 2] = ["offered first", "offered again"];
 const RELAYED: [&str; 4] = ["published", "refused and published", "stopped", "died"];
 const DECISIONS: [&str; 4] = ["run", "duplicate", "gap", "wait"];
-const EVENTS: [&str; 26] = [
+const EVENTS: [&str; 28] = [
     "a timer fired",
     "older code ran",
     "older code stood aside",
@@ -61,6 +61,8 @@ const EVENTS: [&str; 26] = [
     "left again",
     "replayed",
     "replay refused",
+    "two builds level",
+    "builds swapped",
     "console redrive",
     "console redrive by its default button",
 ];

@@ -12,7 +12,9 @@ use towpath::ports::{
     Answer, AuditState, CommitError, Consistency, CursorHome, CursorKey, DueTimer, Head, IndexRow, JournalRow,
     KeptAnswer, Ledger, Position, Publication, Publisher, Registered, Snapshot, Store, Stored, Write,
 };
-use towpath::{AggregateKey, EventType, IdempotencyKey, Kind, Rev, Seq, Skipped, TenantId, Timestamp};
+use towpath::{
+    AggregateKey, Builds, ConsumerName, EventType, IdempotencyKey, Kind, Rev, Seq, Skipped, TenantId, Timestamp,
+};
 
 use crate::dice::{Clock, Dice, Millis, millis};
 use crate::model::fifo::Fifo;
@@ -272,6 +274,10 @@ impl Store for Services {
 
     fn skipped<'a>(&'a self, key: &'a CursorKey) -> Answer<'a, Vec<Skipped>> {
         self.read(|db, _| db.tables.skipped_by(key))
+    }
+
+    fn builds<'a>(&'a self, consumer: &'a ConsumerName, _: Consistency) -> Answer<'a, Builds> {
+        self.read(|db, _| db.tables.builds.get(consumer).copied().unwrap_or_default())
     }
 
     fn view<'a>(&'a self, tenant: &'a TenantId, view: &'a str, partition: &'a str) -> Answer<'a, Vec<String>> {

@@ -143,6 +143,9 @@ fn schedule(cloud: &mut Cloud, repaired: &Rc<Cell<bool>>, at_rest: &Rc<AtRest>) 
     if let Some(at) = cloud.settings.replay_at {
         cloud.after(at, Cloud::order_replay);
     }
+    if let Some(at) = cloud.settings.rebuild_at {
+        cloud.after(at, Cloud::sit_down_to_rebuild);
+    }
     cloud.after(cloud.settings.calm_at, |cloud| {
         cloud.odds.calm();
         cloud.note("calm", 0, || ("the world".to_owned(), "nothing goes wrong from now on".to_owned()));

@@ -8,7 +8,7 @@ use towpath::planted::is_on;
 use towpath::ports::{
     AuditState, CommitError, CursorHome, CursorKey, DueTimer, Head, JournalRow, KeptAnswer, Position, Snapshot, Stored, Write,
 };
-use towpath::{AggregateKey, ConsumerName, EventId, Place, Seq, Skipped, TenantId, Ticket, Timestamp, Wake, limits};
+use towpath::{AggregateKey, Builds, ConsumerName, EventId, Place, Seq, Skipped, TenantId, Ticket, Timestamp, Wake, limits};
 
 /// What the four tables hold.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -40,6 +40,8 @@ pub struct Tables {
     /// Every snapshot that was kept of an event-sourced aggregate, in order. The last one is the one that is there; the
     /// earlier ones are what a look may show that is old.
     pub snapshots: BTreeMap<AggregateKey, Vec<Snapshot>>,
+    /// Which builds of each projection there are.
+    pub builds: BTreeMap<ConsumerName, Builds>,
     /// Kept answers of commands, by tenant and key.
     pub answers: BTreeMap<(TenantId, String), KeptAnswer>,
 }

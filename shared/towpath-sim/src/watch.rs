@@ -91,6 +91,7 @@ impl Cloud {
                 }
                 Write::Cursor { key, position, .. } => {
                     self.check_attempt(by, key, before.as_ref(), position);
+                    self.check_builds(key, before.as_ref(), position);
                     passed.extend(self.check_cursor(author, key, before.as_ref(), position, writes));
                 }
                 _ => {}
@@ -280,7 +281,8 @@ impl Cloud {
         let key = CursorKey { aggregate: aggregate.clone(), consumer: name.clone() };
         let cursor = self.db.tables.home(home).get(&key).map(|position| &position.cursor);
         let parked = cursor.is_some_and(|cursor| matches!(cursor.status, Status::Parked | Status::Held));
-        let advances = |wake: &Wake| wake.aggregate == *aggregate && !matches!(wake.verb, Verb::Replay(_));
+        let advances =
+            |wake: &Wake| wake.aggregate == *aggregate && !matches!(wake.verb, Verb::Replay(_) | Verb::Rebuild(_));
         let hinted = of.wakes.messages().iter().any(|waiting| advances(&waiting.body));
         let doubtful = self.seen.times(Sight::Mishap(Mishap::VisibilityLost)) > 0
             || self.seen.times(Sight::Mishap(Mishap::QueuePurged)) > 0;
@@ -329,6 +331,7 @@ impl Cloud {
             Verb::Skip(_) => "skip",
             Verb::Replay(_) => "replay",
             Verb::Timer(_) => "timer",
+            Verb::Rebuild(_) => "rebuild",
         };
         let met = self.status_at(consumer, &wake.aggregate);
         self.seen.count(Sight::Met(met, input));

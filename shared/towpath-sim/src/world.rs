@@ -14,7 +14,7 @@ use towpath::ports::{
 };
 use towpath::wake::{Outcome, handle_wake};
 use towpath::{
-    AggregateKey, CloudEvent, Consumer, ConsumerName, Era, IdempotencyKey, Producer, Seq, Skipped, TenantId, Ticket, Timestamp,
+    AggregateKey, Builds, CloudEvent, Consumer, ConsumerName, Era, IdempotencyKey, Producer, Seq, Skipped, TenantId, Ticket, Timestamp,
     Verb, Wake,
 };
 
@@ -255,6 +255,11 @@ impl Store for World {
     fn skipped<'a>(&'a self, key: &'a CursorKey) -> Answer<'a, Vec<Skipped>> {
         let key = key.clone();
         self.read(move |tables| tables.skipped_by(&key))
+    }
+
+    fn builds<'a>(&'a self, consumer: &'a ConsumerName, _: Consistency) -> Answer<'a, Builds> {
+        let consumer = consumer.clone();
+        self.read(move |tables| tables.builds.get(&consumer).copied().unwrap_or_default())
     }
 
     fn view<'a>(&'a self, tenant: &'a TenantId, view: &'a str, partition: &'a str) -> Answer<'a, Vec<String>> {

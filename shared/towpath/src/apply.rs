@@ -61,14 +61,11 @@ impl<'a> Worker<'a> {
         caught(async { self.consumer.interrupted(envelope) }).await?;
         let mut reached_out = false;
         let mut snapshots = Snapshots::new();
-        let (mut writes, state) = match &handler.run {
-            Run::Fold(fold) => {
-                let state = before.and_then(|position| position.state.as_deref());
-                (Vec::new(), Some(caught(async { fold(state, Rc::clone(envelope)) }).await?))
-            }
+        let (mut writes, (state, beside)) = match &handler.run {
+            Run::Fold(fold) => (Vec::new(), self.fold(fold, before, envelope).await?),
             Run::Forward => {
                 self.forward(envelope).await?;
-                (Vec::new(), None)
+                (Vec::new(), (None, None))
             }
             Run::Effects(run) => {
                 let cx = self.context(overlay, envelope);
@@ -85,12 +82,12 @@ impl<'a> Worker<'a> {
                     };
                     heads.insert(key, Read { storage: Storage::Events, head });
                 }
-                (plan(tx, &heads, &self.cause(envelope), || self.ports.host.random()).map_err(author)?, None)
+                (plan(tx, &heads, &self.cause(envelope), || self.ports.host.random()).map_err(author)?, (None, None))
             }
         };
         let cursor = before.map(|position| &position.cursor);
         let after = Cursor::after(cursor, envelope, self.consumer.current_generation());
-        let position = Position { cursor: after, state };
+        let position = Position { cursor: after, state, beside };
         writes.push(self.cursor_write(envelope.aggregate(), position.clone(), cursor));
         // Alone it must fit, or it can never be written.
         let commit = Commit::new(writes).map_err(author)?;

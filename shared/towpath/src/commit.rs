@@ -64,7 +64,8 @@ fn size_of(write: &Write) -> (String, usize) {
         }
         Write::Cursor { key, position, .. } => {
             let trouble = position.cursor.trouble.as_ref().map_or(0, |trouble| trouble.message.len());
-            (key.aggregate.to_string(), position.state.as_ref().map_or(0, String::len) + trouble)
+            let beside = position.beside.as_ref().and_then(|beside| beside.state.as_ref()).map_or(0, String::len);
+            (key.aggregate.to_string(), position.state.as_ref().map_or(0, String::len) + beside + trouble)
         }
         Write::Skip { key, skipped } => (key.aggregate.to_string(), skipped.why.len() + skipped.who.len()),
         Write::Put { place, state, .. } => (format!("a row of {}", place.view), state.len()),

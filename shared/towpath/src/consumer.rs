@@ -53,7 +53,7 @@ type Before = dyn Fn(&Envelope) -> Result<(), Failure>;
 type Skipped = dyn Fn(&Envelope) -> Result<Tx, Failure>;
 /// What a saga, as stored, does when the time of one of its timers has come.
 pub(crate) type Fires = dyn Fn(&Stored, &str, &Timer, Timestamp) -> Result<Tx, Failure>;
-type Fold = dyn Fn(Option<&str>, Rc<Envelope>) -> Result<String, Failure>;
+pub(crate) type Fold = dyn Fn(Option<&str>, Rc<Envelope>) -> Result<String, Failure>;
 
 pub(crate) enum Run {
     Effects(Box<Effects>),

@@ -411,9 +411,9 @@ impl Worker<'_> {
         let trouble = Trouble::new(&left.row, &left.failure, self.ports.host.now(), self.ports.producer);
         let marked =
             Cursor { status: Status::Retrying, attempt: 0, rev: cursor.rev.next(), trouble: Some(trouble), ..cursor };
-        let state = work.position.as_ref().and_then(|position| position.state.clone());
-        let state = state.filter(|_| !is_on("64 status written over the row"));
-        let write = self.cursor_write(work.aggregate.clone(), Position { cursor: marked, state }, before);
+        let there = work.position.as_ref().filter(|_| !is_on("64 status written over the row"));
+        let to = there.map_or_else(|| Position::new(marked.clone(), None), |there| there.moved(marked.clone()));
+        let write = self.cursor_write(work.aggregate.clone(), to, before);
         let commit = Commit::new(vec![write]).map_err(|error| CommitError::Invalid(error.to_string()))?;
         self.ports.store.commit(&commit).await
     }

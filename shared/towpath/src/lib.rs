@@ -17,6 +17,7 @@
 mod apply;
 pub mod audit;
 pub mod batch;
+mod build;
 mod cloud_event;
 pub mod command;
 pub mod commit;
@@ -36,6 +37,7 @@ mod older;
 pub mod panics;
 pub mod planted;
 pub mod ports;
+mod rebuild;
 pub mod relay;
 mod replay;
 mod report;
@@ -51,6 +53,7 @@ mod tx;
 mod versions;
 pub mod wake;
 
+pub use build::{Beside, Builds, Rebuild, Step};
 pub use cloud_event::{CloudEvent, InvalidCloudEvent};
 pub use consumer::{Consumer, Projection, Writes};
 pub use context::Context;

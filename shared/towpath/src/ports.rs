@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 
+use crate::build::{Beside, Builds};
 use crate::commit::Commit;
 use crate::envelope::Prior;
 use crate::saga::SagaRow;
@@ -112,6 +113,8 @@ pub struct Position {
     pub cursor: Cursor,
     /// JSON of the row; `None` where the cursor has a row of its own, and where nothing was folded yet.
     pub state: Option<String>,
+    /// The row in another build, while its projection is being rebuilt and until the old build is dropped.
+    pub beside: Option<Beside>,
 }
 
 /// What a read must see.
@@ -248,6 +251,9 @@ pub trait Store {
 
     /// Reads which events of an aggregate a consumer passed over on record.
     fn skipped<'a>(&'a self, key: &'a CursorKey) -> Answer<'a, Vec<Skipped>>;
+
+    /// Reads which builds of a projection there are.
+    fn builds<'a>(&'a self, consumer: &'a ConsumerName, consistency: Consistency) -> Answer<'a, Builds>;
 
     /// Reads one read model's partition in the order of its sort keys, as JSON.
     fn view<'a>(&'a self, tenant: &'a TenantId, view: &'a str, partition: &'a str) -> Answer<'a, Vec<String>>;

@@ -60,7 +60,7 @@ pub enum Then {
     HandedOver,
     /// It waits for an operator.
     Parked,
-    /// A replay of it ends here.
+    /// A replay or a rebuild of it ends here.
     GivenUp,
     /// The message is kept whole in the dead-letter queue.
     Kept,

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::build::Rebuild;
 use crate::envelope::place_of;
 use crate::{AggregateKey, ConsumerName, EventId, EventType, InvalidId, Producer, Rev, Seq, Timestamp};
 
@@ -28,6 +29,8 @@ pub enum Verb {
     Skip(Instruction),
     /// Apply events again that were applied before, beside the live cursor.
     Replay(Replay),
+    /// One step of a projection's rebuild, in this aggregate's row.
+    Rebuild(Rebuild),
     /// A timer's time has come, or nearly; the saga's row says whether it is still set.
     Timer(Firing),
 }

@@ -16,6 +16,7 @@ use crate::effect::LEAST;
 use crate::journal::{Gone, Walk};
 use crate::planted::is_on;
 use crate::ports::{CommitError, Consistency, Position, Unavailable};
+use crate::rebuild::rebuild_aggregate;
 use crate::replay::replay_aggregate;
 use crate::trouble::{BACKLOG, LADDER, Trouble};
 use crate::{Consumer, Counts, Cursor, Envelope, Failed, Failure, Instruction, Seq, Then, Verb, Wake};
@@ -52,6 +53,9 @@ pub async fn handle_wake(consumer: &Consumer, ports: ConsumerPorts<'_>, wake: &W
     }
     if let Verb::Timer(firing) = &wake.verb {
         return timer::fire(consumer, ports, &wake.aggregate, firing, receives).await;
+    }
+    if let Verb::Rebuild(rebuild) = wake.verb {
+        return rebuild_aggregate(consumer, ports, &wake.aggregate, rebuild, receives).await;
     }
     let mut advance = Advance {
         worker: Worker::new(consumer, ports),
@@ -134,7 +138,9 @@ impl View {
     }
 
     fn with(&self, cursor: Cursor) -> Position {
-        Position { cursor, state: self.position.as_ref().and_then(|position| position.state.clone()) }
+        self.position
+            .as_ref()
+            .map_or_else(|| Position::new(cursor.clone(), None), |position| position.moved(cursor.clone()))
     }
 }
 
@@ -354,7 +360,7 @@ impl Advance<'_> {
         let mut trouble = Trouble::new(next, &backlog, host.now(), self.worker.ports.producer);
         trouble.due = host.now().plus(host.remaining());
         let cursor = Cursor { status: Status::Retrying, trouble: Some(trouble), ..to.cursor };
-        let waiting = Position { cursor, state: to.state };
+        let waiting = Position { cursor, ..to };
         draft.with(self.worker.cursor_write(self.wake.aggregate.clone(), waiting.clone(), view.cursor()));
         waiting
     }

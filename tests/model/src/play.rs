@@ -113,7 +113,9 @@ fn verb_of(wake: &Wake) -> Verb {
         towpath::Verb::Advance => Verb::Advance,
         towpath::Verb::Retry(order) => Verb::Retry(small(order.rev.0)),
         towpath::Verb::Skip(order) => Verb::Skip(small(order.rev.0)),
-        towpath::Verb::Replay(_) | towpath::Verb::Timer(_) => unreachable!("nothing is replayed here, no saga waits"),
+        towpath::Verb::Replay(_) | towpath::Verb::Rebuild(_) | towpath::Verb::Timer(_) => {
+            unreachable!("nothing is replayed or rebuilt here, and no saga waits")
+        }
     }
 }
 

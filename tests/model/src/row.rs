@@ -124,7 +124,7 @@ impl Row {
             rev: Rev(self.rev.into()),
             trouble: self.held.map(Held::to_real),
         };
-        Position { cursor, state: None }
+        Position::new(cursor, None)
     }
 
     /// As a machine wrote it.

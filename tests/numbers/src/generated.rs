@@ -9,7 +9,10 @@ use towpath::ports::{
     Answer, CommitError, Consistency, CursorHome, CursorKey, Head, JournalRow, KeptAnswer, Position, Store, Stored,
     Unavailable,
 };
-use towpath::{AggregateKey, EventId, IdempotencyKey, Kind, Prior, Seq, Skipped, TenantId, Timestamp, Visibility};
+use towpath::{
+    AggregateKey, Builds, ConsumerName, EventId, IdempotencyKey, Kind, Prior, Seq, Skipped, TenantId, Timestamp,
+    Visibility,
+};
 use towpath_sim::World;
 
 use crate::shop::{Said, envelope};
@@ -70,6 +73,10 @@ impl Store for Generated {
 
     fn skipped<'a>(&'a self, key: &'a CursorKey) -> Answer<'a, Vec<Skipped>> {
         self.tables.skipped(key)
+    }
+
+    fn builds<'a>(&'a self, consumer: &'a ConsumerName, consistency: Consistency) -> Answer<'a, Builds> {
+        self.tables.builds(consumer, consistency)
     }
 
     fn view<'a>(&'a self, tenant: &'a TenantId, view: &'a str, partition: &'a str) -> Answer<'a, Vec<String>> {

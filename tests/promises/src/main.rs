@@ -21,6 +21,7 @@ mod p6_poison;
 mod p7_commands;
 mod p7_redrive;
 mod p7_replay;
+mod p8_rebuild;
 mod p9_commands;
 mod processes;
 mod stack;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         p1_public_events_leave::TESTS,
         p2_exactly_once::TESTS,
         p4_tenants_apart::TESTS,
+        p8_rebuild::TESTS,
         p9_commands::TESTS,
         journal::TESTS,
         event_sourcing::TESTS,
@@ -63,8 +65,15 @@ fn main() -> ExitCode {
         cost::TESTS,
     ]
     .concat();
-    let alone =
-        [p3_order::ALONE, p2_exactly_once::ALONE, p6_poison::ALONE, p7_redrive::ALONE, p1_audited::ALONE].concat();
+    let alone = [
+        p3_order::ALONE,
+        p2_exactly_once::ALONE,
+        p6_poison::ALONE,
+        p7_redrive::ALONE,
+        p8_rebuild::ALONE,
+        p1_audited::ALONE,
+    ]
+    .concat();
     if arguments.list {
         return run(&arguments, &[together, alone].concat(), None).exit_code();
     }

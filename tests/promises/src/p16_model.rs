@@ -10,7 +10,7 @@ use towpath::ports::{
 };
 use towpath::trouble::{TicketState, Trouble};
 use towpath::{
-    AggregateKey, Cursor, Data, Envelope, Era, EventId, FORMAT, Kind, Place, Prior, Rev, Seq, Skipped, Status,
+    AggregateKey, Beside, Cursor, Data, Envelope, Era, EventId, FORMAT, Kind, Place, Prior, Rev, Seq, Skipped, Status,
     TenantId, Timestamp, Visibility,
 };
 use towpath_aws::AwsStore;
@@ -263,7 +263,13 @@ impl Case {
             trouble,
         };
         let folded = home == CursorHome::Views && seq > 0;
-        Ok(Position { cursor, state: folded.then(|| r#"{"seen":1}"#.to_owned()) })
+        let state = folded.then(|| r#"{"seen":1}"#.to_owned());
+        let beside = (folded && self.dice.chance(3_000)).then(|| Beside {
+            build: 2,
+            seq: Seq(self.dice.between(0, seq)),
+            state: state.clone(),
+        });
+        Ok(Position { cursor, state, beside })
     }
 
     fn trouble(&mut self, seq: u64, status: Status) -> Result<Trouble> {

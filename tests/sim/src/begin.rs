@@ -5,6 +5,7 @@ use commerce::order::Order;
 use futures_util::FutureExt;
 use towpath::batch::Message;
 use towpath::command::CommandPorts;
+use towpath::ports::{CursorKey, Position};
 use towpath::{Aggregate, Consumer, Envelope, Era, Seq};
 use towpath_sim::{Tables, World};
 
@@ -83,7 +84,10 @@ pub fn same(wanted: &Tables, found: &Tables) -> Result<(), String> {
     };
     let cursors = |tables: &Tables| -> Vec<String> {
         let all = tables.progress.iter().chain(&tables.summaries);
-        all.map(|(key, at)| format!("{} {} {} {:?}", key.consumer, key.aggregate, at.cursor.seq, at.state)).collect()
+        let text = |(key, at): (&CursorKey, &Position)| {
+            format!("{} {} {} {:?} {:?}", key.consumer, key.aggregate, at.cursor.seq, at.state, at.beside)
+        };
+        all.map(text).collect()
     };
     let states = |tables: &Tables| -> Vec<String> {
         tables.entities.iter().map(|(key, stored)| format!("{key} {} {:?}", stored.head.seq, stored.state)).collect()

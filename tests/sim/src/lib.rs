@@ -14,6 +14,7 @@ pub mod diary;
 pub mod effects;
 pub mod mailer;
 pub mod parcels;
+pub mod fixture;
 pub mod plan;
 pub mod points;
 pub mod proof;

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures_util::FutureExt;
 use towpath::ports::{CursorKey, Position, Wakes};
-use towpath::{Consumer, Failure, Instruction, Replay, Seq, Status, Verb, Wake};
+use towpath::{Builds, Consumer, Failure, Instruction, Rebuild, Replay, Seq, Status, Step, Verb, Wake};
 use towpath_sim::{Clock, Swept, Tables, World, crash_sweep, pair_sweep};
 
 use crate::begin::{DOUBLED, GAP, IN_ORDER, PLACED, cancel, handled, place, receive, same, shop, spend, waiting};
@@ -29,7 +30,7 @@ pub enum Depth {
 pub type Scenario = fn(Depth) -> Swept;
 
 /// All of them.
-pub const ALL: [(&str, Scenario); 26] = [
+pub const ALL: [(&str, Scenario); 27] = [
     ("a handler with events, in order", |depth| deliver(depth, inventory::consumer, IN_ORDER, 0)),
     ("a handler with events, a gap", |depth| deliver(depth, inventory::consumer, GAP, 0)),
     ("a handler with events, doubled", |depth| deliver(depth, inventory::consumer, DOUBLED, 0)),
@@ -45,6 +46,7 @@ pub const ALL: [(&str, Scenario); 26] = [
     ("parked, then redriven by its ticket", |depth| mended(depth, Mending::Redrive)),
     ("parked, then passed over", |depth| mended(depth, Mending::Skip)),
     ("replayed", replayed),
+    ("a projection, rebuilt while an event comes", rebuilt),
     ("relayed", relayed),
     ("found by the auditor", audited),
     ("commands with keys", commanded),
@@ -201,6 +203,25 @@ fn replayed(depth: Depth) -> Swept {
             }
         }
         world.work(&consumer).await
+    })
+}
+
+/// A new build is filled while the last event is still in the queue.
+fn rebuilt(depth: Depth) -> Swept {
+    let (consumer, last) = (order_summary::consumer, waiting(&IN_ORDER[3..], 0).messages);
+    let world = World::new(waiting(&IN_ORDER[..3], 0));
+    assert_eq!(world.work(&consumer()).now_or_never(), Some(true));
+    let builds = Builds::default().begun().unwrap();
+    let rebuild = Rebuild { build: builds.last, step: Step::Fill };
+    let begin = Tables { builds: [(consumer().name().clone(), builds)].into(), messages: last, ..world.tables() };
+    swept(depth, &begin, async |world| {
+        for key in ["acme#order#o-1", "acme#order#o-2", "acme#order#o-3"] {
+            let wake = Wake { aggregate: key.parse().unwrap(), verb: Verb::Rebuild(rebuild) };
+            if world.wake(consumer().name(), &wake).await.is_err() {
+                return false;
+            }
+        }
+        world.work(&consumer()).await && world.tables().summaries.values().all(|row| row.has(rebuild.build))
     })
 }
 

@@ -6,7 +6,7 @@
 
 use commerce::order::{OrderCancelled, OrderPlaced};
 use sim::shop;
-use towpath::{Consumer, Context, Failure, Received, Tx};
+use towpath::{Consumer, Context, Failure, Received, Tx, View};
 use towpath_sim::{Dice, prove};
 
 fn order(dice: &mut Dice) -> String {
@@ -42,6 +42,36 @@ fn a_consumer_that_writes_another_row_with_each_attempt_is_found() {
             )))
         };
         Consumer::new("drawing-lots").on(handler).replayable()
+    })
+    .event(placed)
+    .seeds(20)
+    .check();
+}
+
+/// So can that of the order: the customer's last order is the one that comes last, and that is chance.
+#[test]
+#[should_panic = "depends on which aggregate comes first"]
+fn a_row_of_several_aggregates_that_takes_the_last_write_is_found() {
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct LastOrder {
+        customer_id: String,
+        order_id: String,
+    }
+    impl View for LastOrder {
+        const NAME: &'static str = "last-order";
+        fn partition(&self) -> String {
+            self.customer_id.clone()
+        }
+        fn sort(&self) -> String {
+            "last".to_owned()
+        }
+    }
+    prove(|| {
+        let handler = async |_: &Context<'_>, order: Received<OrderPlaced>| -> Result<Tx, Failure> {
+            let (customer_id, order_id) = (order.customer_id.to_string(), order.order_id.to_string());
+            Ok(Tx::new().put(LastOrder { customer_id, order_id }))
+        };
+        Consumer::new("last-order").on(handler)
     })
     .event(placed)
     .seeds(20)

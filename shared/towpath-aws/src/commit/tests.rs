@@ -61,7 +61,7 @@ fn entity(expect: Option<Seq>) -> Write {
 
 fn cursor(home: CursorHome, expect: Option<Rev>) -> Write {
     let key = CursorKey { aggregate: aggregate(), consumer: "inventory".parse().unwrap() };
-    Write::Cursor { home, key, position: Position { cursor: Cursor::start(Era::FIRST, 1), state: None }, expect }
+    Write::Cursor { home, key, position: Position::new(Cursor::start(Era::FIRST, 1), None), expect }
 }
 
 fn skip() -> Write {

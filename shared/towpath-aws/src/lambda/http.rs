@@ -264,8 +264,13 @@ impl<'a> Api<'a> {
         let keys = [CursorKey { aggregate, consumer }];
         let found = self.ports.store.positions(CursorHome::Views, &keys, Consistency::Eventual).await?;
         let Some(position) = found.into_iter().flatten().next() else { return Ok(None) };
-        let Some(state) = position.state else { return Ok(None) };
-        Ok(Some((serde_json::from_str(&state).map_err(|error| internal(&error))?, position.cursor.seq)))
+        // Only while a projection is rebuilt has a row two states to choose from.
+        let live = match &position.beside {
+            Some(_) => self.ports.store.builds(&keys[0].consumer, Consistency::Eventual).await?.live,
+            None => 1,
+        };
+        let Some(state) = position.shown(live) else { return Ok(None) };
+        Ok(Some((serde_json::from_str(state).map_err(|error| internal(&error))?, position.cursor.seq)))
     }
 
     /// Folds an event-sourced aggregate, now or as it was at a time, and says at which row that is. All commits before are

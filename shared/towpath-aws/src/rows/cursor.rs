@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use towpath::ports::{CursorHome, CursorKey, JournalRow, Position};
 use towpath::trouble::Trouble;
-use towpath::{Cursor, Era, EventId, EventType, FORMAT, Rev, Seq, Skipped, Status, Timestamp};
+use towpath::{Beside, Cursor, Era, EventId, EventType, FORMAT, Rev, Seq, Skipped, Status, Timestamp};
 
 use super::{RowKey, UnreadableRow, check_format, hash, unreadable};
 
@@ -36,6 +36,23 @@ pub(crate) struct CursorItem {
     due_shard: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     state: Option<String>,
+    /// The row in another build; rows of a projection that is not being rebuilt have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    beside: Option<BesideItem>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct BesideItem {
+    build: u32,
+    seq: Seq,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    state: Option<String>,
+}
+
+impl From<&Beside> for BesideItem {
+    fn from(beside: &Beside) -> Self {
+        Self { build: beside.build, seq: beside.seq, state: beside.state.clone() }
+    }
 }
 
 /// Rows that were written before there were generations are of the first.
@@ -75,6 +92,7 @@ impl CursorItem {
             due: due.map(Timestamp::as_millis),
             due_shard: due.map(|_| due_shard(key)),
             state: position.state.clone(),
+            beside: position.beside.as_ref().map(BesideItem::from),
         })
     }
 
@@ -96,7 +114,8 @@ impl CursorItem {
             rev: self.rev,
             trouble: self.trouble.as_deref().map(serde_json::from_str).transpose().map_err(unreadable)?,
         };
-        Ok(Position { cursor, state: self.state })
+        let beside = self.beside.map(|it| Beside { build: it.build, seq: it.seq, state: it.state });
+        Ok(Position { cursor, state: self.state, beside })
     }
 }
 
@@ -114,18 +133,29 @@ pub(crate) struct Signature {
     /// The token of the attempt that was begun: two workers that mark the same row differ in nothing else.
     #[serde(default, rename = "trouble", deserialize_with = "running")]
     running: Option<u64>,
+    /// How far another build is in the row: a step of a rebuild changes nothing else.
+    #[serde(default)]
+    beside: Option<BuiltTo>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+struct BuiltTo {
+    build: u32,
+    seq: Seq,
 }
 
 impl Signature {
     /// Of a journal row: its event's id is drawn anew for each attempt to commit it.
     pub(crate) fn of_row(row: &JournalRow) -> Self {
-        Self { event_id: Some(row.envelope.event_id), rev: None, running: None }
+        Self { event_id: Some(row.envelope.event_id), rev: None, running: None, beside: None }
     }
 
     /// Of a cursor.
-    pub(crate) fn of_cursor(cursor: &Cursor) -> Self {
+    pub(crate) fn of_cursor(position: &Position) -> Self {
+        let cursor = &position.cursor;
+        let beside = position.beside.as_ref().map(|beside| BuiltTo { build: beside.build, seq: beside.seq });
         let running = cursor.trouble.as_ref().and_then(|trouble| trouble.running);
-        Self { event_id: cursor.event_id, rev: Some(cursor.rev), running }
+        Self { event_id: cursor.event_id, rev: Some(cursor.rev), running, beside }
     }
 }
 
@@ -237,14 +267,14 @@ mod tests {
     }
 
     fn stored(cursor: &Cursor) -> Item {
-        let position = Position { cursor: cursor.clone(), state: None };
+        let position = Position::new(cursor.clone(), None);
         to_item(CursorItem::new(&key(), &position).unwrap()).unwrap()
     }
 
     #[test]
     fn a_cursor_round_trips_with_its_trouble() {
         for status in [Status::Ready, Status::Retrying, Status::Parked, Status::Held] {
-            let position = Position { cursor: cursor(status, Some(9)), state: Some("{}".into()) };
+            let position = Position::new(cursor(status, Some(9)), Some("{}".into()));
             let item: Item = to_item(CursorItem::new(&key(), &position).unwrap()).unwrap();
             assert_eq!(from_item::<CursorItem>(item).unwrap().into_position().unwrap(), position);
         }
@@ -272,9 +302,10 @@ mod tests {
     fn a_put_that_was_sent_twice_knows_its_own_row_and_no_other() {
         let ours = cursor(Status::Retrying, Some(9));
         let there = |cursor: &Cursor| from_item::<Signature>(stored(cursor)).unwrap();
-        assert_eq!(there(&ours), Signature::of_cursor(&ours));
+        let signature = |cursor: &Cursor| Signature::of_cursor(&Position::new(cursor.clone(), None));
+        assert_eq!(there(&ours), signature(&ours));
         let ready = cursor(Status::Ready, None);
-        assert_eq!(there(&ready), Signature::of_cursor(&ready));
+        assert_eq!(there(&ready), signature(&ready));
         let others = [
             cursor(Status::Retrying, Some(10)),
             cursor(Status::Retrying, None),
@@ -283,8 +314,10 @@ mod tests {
             Cursor { event_id: Some(EventId::new(Timestamp::from_millis(1), 1)), ..ours.clone() },
         ];
         for other in others {
-            assert_ne!(there(&other), Signature::of_cursor(&ours), "{other:?}");
+            assert_ne!(there(&other), signature(&ours), "{other:?}");
         }
+        let beside = Some(Beside { build: 2, seq: Seq(2), state: None });
+        assert_ne!(there(&ours), Signature::of_cursor(&Position { beside, ..Position::new(ours.clone(), None) }));
         let mut broken = stored(&ours);
         broken.insert("trouble".into(), AttributeValue::S("?".into()));
         assert!(from_item::<Signature>(broken).is_err(), "what cannot be read is not ours");

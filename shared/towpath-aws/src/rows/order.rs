@@ -24,6 +24,8 @@ pub(crate) struct OrderItem {
     event_id: Option<EventId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     replay: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    build: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,14 +34,20 @@ enum What {
     Retry,
     Skip,
     Replay,
+    Rebuild,
+    Swap,
+    Drop,
 }
 
 impl OrderItem {
     pub(crate) fn new(order: &Order) -> Self {
-        let (what, blocked, replay) = match &order.deed {
-            Deed::Retry(blocked) => (What::Retry, Some(blocked), None),
-            Deed::Skip(blocked) => (What::Skip, Some(blocked), None),
-            Deed::Replay(id) => (What::Replay, None, Some(*id)),
+        let (what, blocked, replay, build) = match &order.deed {
+            Deed::Retry(blocked) => (What::Retry, Some(blocked), None, None),
+            Deed::Skip(blocked) => (What::Skip, Some(blocked), None, None),
+            Deed::Replay(id) => (What::Replay, None, Some(*id), None),
+            Deed::Rebuild(build) => (What::Rebuild, None, None, Some(*build)),
+            Deed::Swap(build) => (What::Swap, None, None, Some(*build)),
+            Deed::Drop(build) => (What::Drop, None, None, Some(*build)),
         };
         Self {
             format: FORMAT,
@@ -52,6 +60,7 @@ impl OrderItem {
             rev: blocked.map(|blocked| blocked.rev),
             event_id: blocked.map(|blocked| blocked.event_id),
             replay,
+            build,
         }
     }
 
@@ -64,10 +73,13 @@ impl OrderItem {
             }
             _ => None,
         };
-        let deed = match (self.what, blocked, self.replay) {
-            (What::Retry, Some(blocked), _) => Deed::Retry(blocked),
-            (What::Skip, Some(blocked), _) => Deed::Skip(blocked),
-            (What::Replay, _, Some(id)) => Deed::Replay(id),
+        let deed = match (self.what, blocked, self.replay, self.build) {
+            (What::Retry, Some(blocked), ..) => Deed::Retry(blocked),
+            (What::Skip, Some(blocked), ..) => Deed::Skip(blocked),
+            (What::Replay, _, Some(id), _) => Deed::Replay(id),
+            (What::Rebuild, .., Some(build)) => Deed::Rebuild(build),
+            (What::Swap, .., Some(build)) => Deed::Swap(build),
+            (What::Drop, .., Some(build)) => Deed::Drop(build),
             _ => return Err(UnreadableRow("it does not say what was ordered".into())),
         };
         Ok(Order { at: self.at, who: self.who, why: self.why, consumer: self.consumer, deed })
@@ -79,6 +91,9 @@ pub(crate) fn order_key(tenant: &TenantId, order: &Order) -> RowKey {
     let about = match &order.deed {
         Deed::Retry(blocked) | Deed::Skip(blocked) => format!("{}#{}", blocked.aggregate, blocked.rev),
         Deed::Replay(id) => format!("~replay#{id}"),
+        Deed::Rebuild(build) => format!("~rebuild#{build}"),
+        Deed::Swap(build) => format!("~swap#{build}"),
+        Deed::Drop(build) => format!("~drop#{build}"),
     };
     let sort = format!("{}#{}#{about}", order.at, order.consumer);
     RowKey { partition: ("pk", orders_of(tenant)), sort: ("sk", sort) }
@@ -108,7 +123,14 @@ mod tests {
 
     #[test]
     fn an_order_round_trips() {
-        for deed in [Deed::Retry(blocked()), Deed::Skip(blocked()), Deed::Replay(42)] {
+        for deed in [
+            Deed::Retry(blocked()),
+            Deed::Skip(blocked()),
+            Deed::Replay(42),
+            Deed::Rebuild(2),
+            Deed::Swap(2),
+            Deed::Drop(1),
+        ] {
             let item: Item = to_item(OrderItem::new(&order(deed.clone()))).unwrap();
             assert_eq!(from_item::<OrderItem>(item).unwrap().into_order().unwrap(), order(deed));
         }

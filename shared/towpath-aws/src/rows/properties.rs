@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 use towpath::ports::{AuditState, CursorHome, CursorKey, Handled, Position, Registered, Snapshot};
 use towpath::trouble::{TicketState, Trouble};
-use towpath::{Cursor, Rev, Start, Status};
+use towpath::{Beside, Cursor, Rev, Start, Status};
 
 use super::*;
 use crate::operate::{Blocked, Deed, Order};
@@ -47,7 +47,8 @@ fn any_position() -> impl Strategy<Value = Position> {
     (any::<(u64, u32, u32, u32, u64)>(), status, ids).prop_map(|(numbers, status, (event_id, trouble, state))| {
         let (seq, era, generation, attempt, rev) = numbers;
         let (seq, era, rev) = (Seq(seq), Era(era), Rev(rev));
-        Position { cursor: Cursor { seq, event_id, era, generation, status, attempt, rev, trouble }, state }
+        let beside = (attempt % 3 == 0).then(|| Beside { build: attempt, seq, state: state.clone() });
+        Position { cursor: Cursor { seq, event_id, era, generation, status, attempt, rev, trouble }, state, beside }
     })
 }
 
@@ -83,7 +84,7 @@ proptest! {
     #[test]
     fn any_cursor_is_read_as_it_was_written_and_known_by_its_signature(key in any_key(), position in any_position()) {
         let item: Item = to_item(CursorItem::new(&key, &position).unwrap()).unwrap();
-        prop_assert_eq!(from_item::<Signature>(item.clone()).unwrap(), Signature::of_cursor(&position.cursor));
+        prop_assert_eq!(from_item::<Signature>(item.clone()).unwrap(), Signature::of_cursor(&position));
         let waits = position.cursor.status != Status::Ready && position.cursor.trouble.is_some();
         prop_assert_eq!(item.contains_key("due_shard"), waits, "only a row that waits is in the index of due rows");
         prop_assert_eq!(from_item::<CursorItem>(item).unwrap().into_position().unwrap(), position);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use towpath::ports::{AuditState, CursorHome};
-use towpath::{ConsumerName, EventType, FORMAT, Rev, Start, Timestamp};
+use towpath::{Builds, ConsumerName, EventType, FORMAT, Rev, Start, Timestamp};
 
 use super::{RowKey, UnreadableRow, check_format};
 
@@ -101,6 +101,33 @@ impl AuditItem {
     }
 }
 
+/// Which builds of a projection there are.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct BuildsItem {
+    format: u16,
+    live: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    other: Option<u32>,
+    last: u32,
+    rev: Rev,
+}
+
+impl BuildsItem {
+    pub(crate) fn new(builds: &Builds) -> Self {
+        Self { format: FORMAT, live: builds.live, other: builds.other, last: builds.last, rev: builds.rev }
+    }
+
+    pub(crate) fn into_builds(self) -> Result<Builds, UnreadableRow> {
+        check_format(self.format)?;
+        Ok(Builds { live: self.live, other: self.other, last: self.last, rev: self.rev })
+    }
+}
+
+/// Where they lie.
+pub(crate) fn builds_key(consumer: &ConsumerName) -> RowKey {
+    RowKey { partition: ("pk", "~builds".to_owned()), sort: ("sk", consumer.to_string()) }
+}
+
 /// Where it lies.
 pub(crate) fn audit_key() -> RowKey {
     RowKey { partition: ("pk", "~audit".to_owned()), sort: ("sk", "state".to_owned()) }
@@ -162,6 +189,14 @@ mod tests {
         assert_eq!(of(2, kinds(&[("order.placed", 1), ("order.moved", 1)])).unseen_by(&deployed), moved);
         assert_eq!(of(2, kinds(&[("order.placed", 1), ("order.moved", 2)])).unseen_by(&deployed), None);
         assert_eq!(of(1, kinds(&[])).unseen_by(&deployed), None);
+    }
+
+    #[test]
+    fn the_builds_of_a_projection_round_trip() {
+        for builds in [Builds::default(), Builds { live: 2, other: Some(3), last: 3, rev: Rev(9) }] {
+            let row: Item = to_item(BuildsItem::new(&builds)).unwrap();
+            assert_eq!(from_item::<BuildsItem>(row).unwrap().into_builds().unwrap(), builds);
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use towpath::planted::is_on;
 use towpath::ports::{
     AuditState, CommitError, CursorHome, CursorKey, IndexRow, JournalRow, KeptAnswer, Position, Write,
 };
-use towpath::{AggregateKey, EventId, Rev, Seq, Status, TenantId, Timestamp};
+use towpath::{AggregateKey, Builds, ConsumerName, EventId, Rev, Seq, Status, TenantId, Timestamp};
 
 use crate::Tables;
 use crate::dice::Millis;
@@ -24,6 +24,8 @@ pub(crate) struct DynamoDb {
     pub(crate) tables: Tables,
     /// What each cursor was before its last write, and when that was.
     before: BTreeMap<CursorKey, (Option<Position>, Millis)>,
+    /// What the builds of each projection were before their last change, and when that was.
+    builds_before: BTreeMap<ConsumerName, (Builds, Millis)>,
     /// The time index, and from when on it shows a row.
     index: BTreeMap<EventId, (Millis, IndexRow)>,
     audit: AuditState,
@@ -68,6 +70,31 @@ impl DynamoDb {
             Some((before, written)) if now < written + age => before.clone(),
             _ => self.tables.home(home).get(key).cloned(),
         }
+    }
+
+    /// The builds of a projection; a late look may miss a change of the last `age`.
+    pub(crate) fn builds(&self, of: &ConsumerName, age: Millis, now: Millis) -> Builds {
+        match self.builds_before.get(of) {
+            Some((before, written)) if now < written + age => *before,
+            _ => self.tables.builds.get(of).copied().unwrap_or_default(),
+        }
+    }
+
+    /// Changes them, if they are what was read.
+    pub(crate) fn keep_builds(
+        &mut self,
+        of: &ConsumerName,
+        to: Builds,
+        expect: Rev,
+        now: Millis,
+    ) -> Result<(), CommitError> {
+        let there = self.tables.builds.get(of).copied().unwrap_or_default();
+        if there.rev != expect {
+            return Err(CommitError::Refused(vec![0]));
+        }
+        self.builds_before.insert(of.clone(), (there, now));
+        self.tables.builds.insert(of.clone(), to);
+        Ok(())
     }
 
     /// The kept answer of a command.

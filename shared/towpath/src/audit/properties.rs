@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::commit::Commit;
 use crate::ports::{Answer, DueTimer, Handled, Head, JournalRow, KeptAnswer, Stored};
-use crate::{Cursor, Era, IdempotencyKey, Rev, Seq, Skipped, Start, TenantId};
+use crate::{Builds, ConsumerName, Cursor, Era, IdempotencyKey, Rev, Seq, Skipped, Start, TenantId};
 
 const BEGIN: u64 = 1_795_255_200_000;
 const ROWS: usize = 8;
@@ -95,9 +95,8 @@ impl Store for World {
         _: Consistency,
     ) -> Answer<'a, Vec<Option<Position>>> {
         let cursor = Cursor { seq: Seq(1), ..Cursor::start(Era::FIRST, 1) };
-        let at = |key: &CursorKey| {
-            self.events[number_of(&key.aggregate)].1.then(|| Position { cursor: cursor.clone(), state: None })
-        };
+        let at =
+            |key: &CursorKey| self.events[number_of(&key.aggregate)].1.then(|| Position::new(cursor.clone(), None));
         ready(Ok(keys.iter().map(at).collect())).boxed_local()
     }
 
@@ -112,6 +111,9 @@ impl Store for World {
     }
     fn skipped<'a>(&'a self, _: &'a CursorKey) -> Answer<'a, Vec<Skipped>> {
         unreachable!("the auditor reads no skips")
+    }
+    fn builds<'a>(&'a self, _: &'a ConsumerName, _: Consistency) -> Answer<'a, Builds> {
+        unreachable!("the auditor reads no builds")
     }
     fn view<'a>(&'a self, _: &'a TenantId, _: &'a str, _: &'a str) -> Answer<'a, Vec<String>> {
         unreachable!("the auditor reads no view")

@@ -320,7 +320,7 @@ fn a_write_counts_for_all_its_texts_and_for_little_more() {
         let trouble = crate::trouble::Trouble::new(&event, &failure, Timestamp::default(), &event.producer);
         let trouble = Some(crate::trouble::Trouble { message: text.clone(), ..trouble });
         let cursor = crate::Cursor { trouble, ..crate::Cursor::start(Era::FIRST, 1) };
-        let position = crate::ports::Position { cursor, state: Some(text.clone()) };
+        let position = crate::ports::Position::new(cursor, Some(text.clone()));
         let home = crate::ports::CursorHome::Views;
         let answer = crate::ports::KeptAnswer { request_hash: "h".into(), code: 200, body: text.clone() };
         let writes = [

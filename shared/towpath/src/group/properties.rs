@@ -58,7 +58,7 @@ impl Model {
         let rev = before.map_or(Rev::ZERO, |(rev, _)| rev).next();
         let cursor = Cursor { seq: Seq(number), rev, ..Cursor::start(Era::FIRST, 1) };
         let key = CursorKey { aggregate, consumer: "inventory".parse().unwrap() };
-        let position = Position { cursor, state: None };
+        let position = Position::new(cursor, None);
         let third = Write::Cursor { home: CursorHome::Progress, key, position, expect: before.map(|(rev, _)| rev) };
         vec![first, second, third]
     }

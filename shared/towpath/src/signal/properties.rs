@@ -4,6 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::build::Step;
 use crate::envelope::properties::any_envelope;
 use crate::limits;
 
@@ -22,6 +23,8 @@ fn any_verb() -> impl Strategy<Value = Verb> {
         order.clone().prop_map(Verb::Retry),
         order.prop_map(Verb::Skip),
         replay.prop_map(Verb::Replay),
+        (any::<u32>(), prop_oneof![Just(Step::Fill), Just(Step::Keep), Just(Step::Discard)])
+            .prop_map(|(build, step)| Verb::Rebuild(Rebuild { build, step })),
     ]
 }
 

@@ -94,7 +94,7 @@ pub(super) fn position(rev: u64, due: Option<Timestamp>) -> Result<Position> {
         rev: Rev(rev),
         trouble,
     };
-    Ok(Position { cursor, state: None })
+    Ok(Position::new(cursor, None))
 }
 
 pub(super) fn cursor(key: &CursorKey, position: Position, expect: Option<u64>) -> Write {

@@ -12,7 +12,7 @@ use towpath::ports::{
     IndexRow, JournalRow, KeptAnswer, Ledger, Position, Registered, Store, Stored, Wakes,
 };
 use towpath::{
-    AggregateKey, ConsumerName, IdempotencyKey, Rev, Seq, Skipped, Status, TenantId, Ticket, Timestamp, Wake,
+    AggregateKey, Builds, ConsumerName, IdempotencyKey, Rev, Seq, Skipped, Status, TenantId, Ticket, Timestamp, Wake,
 };
 
 use super::{PLENTY, Player, away, change_of, done, verb_of};
@@ -75,6 +75,10 @@ impl Store for Player<'_> {
             Said::Skipped(bits) => Ok((1..8).filter(|seq| bits & 1 << seq != 0).map(skipped).collect()),
             _ => Err(away("Query")),
         })
+    }
+
+    fn builds<'a>(&'a self, _: &'a ConsumerName, _: Consistency) -> Port<'a, Builds> {
+        unreachable!("nothing is rebuilt here")
     }
 
     fn view<'a>(&'a self, _: &'a TenantId, _: &'a str, _: &'a str) -> Port<'a, Vec<String>> {
