@@ -4,8 +4,8 @@
 mod checkout;
 mod shop;
 
-use commerce::notification::{NotificationRefused, NotificationSent};
 use commerce::invoice::{InvoiceCredited, InvoiceIssued, InvoiceLineAdded, InvoicePaid};
+use commerce::notification::{NotificationRefused, NotificationSent};
 use commerce::order::{OrderCancelled, OrderPlaced};
 use commerce::stock::{StockReceived, StockRejected, StockReleased, StockReserved};
 use serde_json::json;

@@ -92,7 +92,9 @@ struct TakenBack<'a> {
 pub(crate) async fn take_back(api: &Api<'_>, request: &HttpRequest, id: CheckoutId) -> Result<Reply, HttpError> {
     let TakeBack {} = request.json()?;
     api.execute(request, async |cx| {
-        let Some(checkout) = cx.peek::<Checkout>(&id).await? else { return Ok(HttpError::not_found("checkout").into()) };
+        let Some(checkout) = cx.peek::<Checkout>(&id).await? else {
+            return Ok(HttpError::not_found("checkout").into());
+        };
         // A saga that has ended stays so: no guard is needed.
         if !cx.peek::<Fulfilment>(&id).await?.is_some_and(|saga| saga.is_completed()) {
             return Ok(HttpError::new(409, "not_fulfilled", "only what was sent and paid can come back").into());

@@ -18,9 +18,9 @@
 pub mod checkout;
 pub mod customer;
 pub mod fulfilment;
-pub mod notification;
 pub mod invoice;
 mod money;
+pub mod notification;
 pub mod order;
 pub mod payment;
 mod quantity;

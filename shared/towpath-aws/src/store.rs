@@ -21,7 +21,9 @@ use towpath::{AggregateKey, Builds, ConsumerName, IdempotencyKey, Seq, Skipped, 
 
 use crate::commit::{Condition, item as to_row};
 use crate::config::Tables;
-use crate::rows::{AnswerItem, BuildsItem, CursorItem, EntityItem, OutboxItem, RowKey, SkipItem, SnapshotItem, ViewItem};
+use crate::rows::{
+    AnswerItem, BuildsItem, CursorItem, EntityItem, OutboxItem, RowKey, SkipItem, SnapshotItem, ViewItem,
+};
 use crate::rows::{answer_key, builds_key, cursor_key, skip_key, skips_of, snapshot_key, view_partition};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;

@@ -15,8 +15,8 @@ use towpath::command::CommandPorts;
 use towpath::ports::{CursorKey, Host, JournalRow};
 use towpath::wake::handle_wake;
 use towpath::{
-    AggregateKey, Consumer, Data, Envelope, Era, Failure, Instruction, Kind, Older, Producer, Rev, Seq, Timestamp, Verb,
-    Visibility, Wake,
+    AggregateKey, Consumer, Data, Envelope, Era, Failure, Instruction, Kind, Older, Producer, Rev, Seq, Timestamp,
+    Verb, Visibility, Wake,
 };
 use towpath_sim::World;
 

@@ -12,12 +12,13 @@ use towpath::batch::{ConsumerPorts, Message};
 use towpath::command::CommandPorts;
 use towpath::commit::Commit;
 use towpath::ports::{
-    Answer, AuditState, Bus, CommitError, Consistency, CursorHome, CursorKey, DeadLetters, DueTimer, Head, Host, IndexRow,
-    JournalRow, KeptAnswer, Ledger, Position, Publication, Publisher, Registered, Snapshot, Store, Stored, Unavailable, Wakes,
+    Answer, AuditState, Bus, CommitError, Consistency, CursorHome, CursorKey, DeadLetters, DueTimer, Head, Host,
+    IndexRow, JournalRow, KeptAnswer, Ledger, Position, Publication, Publisher, Registered, Snapshot, Store, Stored,
+    Unavailable, Wakes,
 };
 use towpath::{
-    AggregateKey, Builds, CloudEvent, ConsumerName, Era, IdempotencyKey, Kind, Producer, Rev, Seq, Skipped, TenantId, Ticket,
-    Timestamp, Wake,
+    AggregateKey, Builds, CloudEvent, ConsumerName, Era, IdempotencyKey, Kind, Producer, Rev, Seq, Skipped, TenantId,
+    Ticket, Timestamp, Wake,
 };
 
 use crate::cloud::{Call, Cloud, ProcessId};

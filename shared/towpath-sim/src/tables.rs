@@ -6,9 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use towpath::batch::Message;
 use towpath::planted::is_on;
 use towpath::ports::{
-    AuditState, CommitError, CursorHome, CursorKey, DueTimer, Head, JournalRow, KeptAnswer, Position, Snapshot, Stored, Write,
+    AuditState, CommitError, CursorHome, CursorKey, DueTimer, Head, JournalRow, KeptAnswer, Position, Snapshot, Stored,
+    Write,
 };
-use towpath::{AggregateKey, Builds, ConsumerName, EventId, Place, Seq, Skipped, TenantId, Ticket, Timestamp, Wake, limits};
+use towpath::{
+    AggregateKey, Builds, ConsumerName, EventId, Place, Seq, Skipped, TenantId, Ticket, Timestamp, Wake, limits,
+};
 
 /// What the four tables hold.
 #[derive(Debug, Clone, Default, PartialEq)]

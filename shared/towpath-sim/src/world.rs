@@ -9,13 +9,13 @@ use futures_util::future::{LocalBoxFuture, pending, ready};
 use towpath::batch::{ConsumerPorts, Message, handle_batch};
 use towpath::commit::Commit;
 use towpath::ports::{
-    Answer, Bus, CommitError, Consistency, CursorHome, CursorKey, DeadLetters, Head, Host, JournalRow, KeptAnswer, Position,
-    Snapshot, Store, Stored, Unavailable, Wakes,
+    Answer, Bus, CommitError, Consistency, CursorHome, CursorKey, DeadLetters, Head, Host, JournalRow, KeptAnswer,
+    Position, Snapshot, Store, Stored, Unavailable, Wakes,
 };
 use towpath::wake::{Outcome, handle_wake};
 use towpath::{
-    AggregateKey, Builds, CloudEvent, Consumer, ConsumerName, Era, IdempotencyKey, Producer, Seq, Skipped, TenantId, Ticket, Timestamp,
-    Verb, Wake,
+    AggregateKey, Builds, CloudEvent, Consumer, ConsumerName, Era, IdempotencyKey, Producer, Seq, Skipped, TenantId,
+    Ticket, Timestamp, Verb, Wake,
 };
 
 use crate::Tables;

@@ -17,8 +17,8 @@ use crate::ports::{CommitError, CursorKey, Head, Position, Stored, Write};
 use crate::sourced::{Snapshots, keep};
 use crate::tx::TxError;
 use crate::{
-    AggregateKey, CausationId, CloudEvent, Consumer, ConsumerName, Context, Counts, Cursor, Envelope, EventType, Failure, Seq,
-    Storage, Then, Wake,
+    AggregateKey, CausationId, CloudEvent, Consumer, ConsumerName, Context, Counts, Cursor, Envelope, EventType,
+    Failure, Seq, Storage, Then, Wake,
 };
 
 /// How often a call to the store is made again when what has happened outside is to be written down.

@@ -29,7 +29,16 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     pub(crate) fn new(store: &'a dyn Store, host: &'a dyn Host, tenant: &'a TenantId) -> Self {
         let reads = RefCell::default();
-        Self { store, host, tenant, overlay: None, reads, snapshots: RefCell::default(), effect: None, reached_out: Cell::new(false) }
+        Self {
+            store,
+            host,
+            tenant,
+            overlay: None,
+            reads,
+            snapshots: RefCell::default(),
+            effect: None,
+            reached_out: Cell::new(false),
+        }
     }
 
     /// A view from which one effect outside may be had.

@@ -285,7 +285,7 @@ fn settled(tables: &Tables, bank: &Bank, key: &AggregateKey, state: &Value) -> R
     let books_are_right = by_hand("payment.void")
         || match (money, said.as_deref()) {
             (Some(Status::Captured), said) => said == Some("captured"),
-        (Some(Status::Refunded), said) => said == Some("refunded"),
+            (Some(Status::Refunded), said) => said == Some("refunded"),
             (Some(Status::Voided), said) => said == Some("voided"),
             (Some(Status::Authorised), said) => matches!(said, Some("authorised" | "capture_declined")),
             (None, said) => matches!(said, None | Some("declined")),

@@ -36,7 +36,12 @@ pub fn plan(dice: &mut Dice, clock: &Clock) -> Plan {
     let names: Vec<String> = subjects.iter().map(|subject| subject.consumer.name().to_string()).collect();
     let leaves = dice.chance(2_500);
     if leaves {
-        subjects.push(Subject { consumer: parcels::bus(), is_poison: Box::new(|_| false), older: None, was_done: None });
+        subjects.push(Subject {
+            consumer: parcels::bus(),
+            is_poison: Box::new(|_| false),
+            older: None,
+            was_done: None,
+        });
     }
     let told = Rc::new(Told::default());
     let mut commands = if crowded { crowd(dice, &told) } else { commands(dice, &told) };
@@ -94,7 +99,12 @@ fn subjects(
         });
     }
     if dice.chance(3_000) {
-        deployed.push(Subject { consumer: points::consumer(), is_poison: Box::new(|_| false), older: None, was_done: None });
+        deployed.push(Subject {
+            consumer: points::consumer(),
+            is_poison: Box::new(|_| false),
+            older: None,
+            was_done: None,
+        });
     }
     let mut names = if crowded {
         vec!["late", "stock-notes", MAILING]

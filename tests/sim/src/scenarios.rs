@@ -13,9 +13,9 @@ use towpath_sim::{Clock, Swept, Tables, World, crash_sweep, pair_sweep};
 
 use crate::begin::{DOUBLED, GAP, IN_ORDER, PLACED, cancel, handled, place, receive, same, shop, spend, waiting};
 use crate::diary::{self, Behaviour, Poison, Temper};
-use crate::steps::{self, Course};
 use crate::effects;
 use crate::points;
+use crate::steps::{self, Course};
 
 /// How much is broken at once.
 #[derive(Debug, Clone, Copy)]

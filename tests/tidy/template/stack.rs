@@ -170,7 +170,11 @@ impl<'a> Resolver<'a> {
         let text = |side: &Value| match self.resolve(scope, side) {
             Value::Object(join) => {
                 let items = join["Fn::Join"][1].as_array().cloned().unwrap_or_default();
-                items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(join["Fn::Join"][0].as_str().unwrap_or_default())
+                items
+                    .iter()
+                    .filter_map(Value::as_str)
+                    .collect::<Vec<_>>()
+                    .join(join["Fn::Join"][0].as_str().unwrap_or_default())
             }
             plain => plain.as_str().unwrap_or_default().to_owned(),
         };

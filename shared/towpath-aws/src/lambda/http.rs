@@ -300,7 +300,9 @@ impl<'a> Api<'a> {
 fn unfolded(failure: &Failure) -> HttpError {
     tracing::error!(reason = %failure, "a state cannot be folded");
     match failure {
-        Failure::Retry(_) => HttpError::new(503, "unavailable", "the data could not be read now: try again"),
+        Failure::Retry(_) | Failure::Unknown(_) => {
+            HttpError::new(503, "unavailable", "the data could not be read now: try again")
+        }
         Failure::Reject(_) => {
             HttpError::new(500, "internal", "the state cannot be told: this is a fault of the service")
         }

@@ -93,6 +93,9 @@ impl Store for Shelf {
         self.read.set(self.read.get() + page.len());
         ready(Ok(page))
     }
+    fn builds<'a>(&'a self, _: &'a crate::ConsumerName, _: Consistency) -> Answer<'a, crate::Builds> {
+        unreachable!("a fold has no builds")
+    }
     fn snapshot<'a>(&'a self, _: &'a AggregateKey) -> Answer<'a, Option<Snapshot>> {
         ready(Ok(self.snapshot.borrow().clone()))
     }
