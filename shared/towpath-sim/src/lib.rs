@@ -58,6 +58,10 @@ pub use world::{Fault, World};
 /// The guides are followed by the compiler: their code is built and run as it stands there.
 #[cfg(doctest)]
 mod guides {
+    #[doc = include_str!("../../../docs/guides/consumer.md")]
+    struct Consumer;
+    #[doc = include_str!("../../../docs/guides/event.md")]
+    struct Event;
     #[doc = include_str!("../../../docs/guides/saga.md")]
     struct Saga;
 }
