@@ -79,7 +79,7 @@ DECLINED_CENTS, EXPIRED_CENTS = 1213, 1217  # what the local provider says no to
 def check_out(number: int, tenant: str) -> CheckoutPlan:
     """One checkout, with what makes its fate happen."""
     fate = FATES[number % len(FATES)]
-    lines = {"goes well": [line("tea", 2), line("mug", 1)], "out of stock": [line("tea", 1), line("rare", 10_000)],
+    lines = {"goes well": [line("tea", 2), line("mug", 1)], "out of stock": [line("tea", 1), {"sku": "rare", "quantity": 10_000, "unit_price_cents": 1}],
              "declined": [{"sku": "mug", "quantity": 1, "unit_price_cents": DECLINED_CENTS}],
              "parcel too big": [line("tea", PIECES_TOO_MANY)],
              "capture declined": [{"sku": "mug", "quantity": 1, "unit_price_cents": EXPIRED_CENTS}],

@@ -54,8 +54,11 @@ async fn authorise(
 async fn inquire(cx: &Context<'_>, command: Received<InquirePayment>) -> Result<Tx, Failure> {
     let checkout_id = command.checkout_id.clone();
     let Some(payment) = cx.get::<Payment>(&checkout_id).await? else { return Ok(Tx::new()) };
-    let (amount_cents, declined) =
-        (payment.amount_cents(), |step| PaymentDeclined { checkout_id: checkout_id.clone(), step });
+    let (amount_cents, declined) = (payment.amount_cents(), |step| PaymentDeclined {
+        checkout_id: checkout_id.clone(),
+        amount_cents: payment.amount_cents(),
+        step,
+    });
     Ok(match payment.status() {
         PaymentStatus::Declined => Tx::new().record(declined(Step::Authorise)),
         PaymentStatus::CaptureDeclined => Tx::new().record(declined(Step::Capture)),

@@ -51,7 +51,7 @@ impl Payment {
 
     /// The bank does not hold the money.
     pub fn declined(checkout_id: CheckoutId, amount_cents: Cents) -> (Self, PaymentDeclined) {
-        let event = PaymentDeclined { checkout_id: checkout_id.clone(), step: Step::Authorise };
+        let event = PaymentDeclined { checkout_id: checkout_id.clone(), amount_cents, step: Step::Authorise };
         (Self { checkout_id, amount_cents, status: PaymentStatus::Declined, authorisation: None }, event)
     }
 
@@ -63,7 +63,8 @@ impl Payment {
 
     /// The bank does not give the money.
     pub fn capture_declined(self) -> (Self, PaymentDeclined) {
-        let event = PaymentDeclined { checkout_id: self.checkout_id.clone(), step: Step::Capture };
+        let (checkout_id, amount_cents) = (self.checkout_id.clone(), self.amount_cents);
+        let event = PaymentDeclined { checkout_id, amount_cents, step: Step::Capture };
         (Self { status: PaymentStatus::CaptureDeclined, ..self }, event)
     }
 

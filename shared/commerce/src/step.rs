@@ -172,6 +172,8 @@ answer!(
 answer!(
     /// The bank said no: to hold the money, or to give it.
     PaymentDeclined of Payment, "payment.declined" {
+        /// How much it was about.
+        amount_cents: Cents,
         /// To which step.
         step: Step
     }
