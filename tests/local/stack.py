@@ -311,7 +311,7 @@ def deploy(instance: Instance, endpoint: str, options: argparse.Namespace, provi
     command = [str(SAM), "deploy", "--template-file", str(options.build_dir / "template.yaml"),
                "--config-file", str(ROOT / "samconfig.toml"), "--stack-name", stack_name, "--region", REGION,
                "--no-progressbar", "--parameter-overrides", f"Stage={stage}", f"Architecture={architecture()}",
-               f"MailProviderUrl={provider_url}", f"PaymentProviderUrl={provider_url}",
+               *(f"{name}ProviderUrl={provider_url}" for name in ("Mail", "Payment") if provider_url),
                "ArchiveDays=0"]  # the embedded emulator's CloudFormation knows no AWS::Events::Archive
     with instance.deploy_log.open("wb") as log:
         code = subprocess.run(command, cwd=ROOT, env=local_environment(endpoint), stdin=subprocess.DEVNULL,

@@ -60,7 +60,9 @@ impl Cloud {
         }
         let Some(before) = before else { return };
         let Some(was) = before.beside.as_ref().filter(|was| was.seq == before.cursor.seq) else { return };
-        let stays = builds.other.is_some() && was.build == builds.last;
+        // If the other one's fold fails, the live build is alone in the row: then it is no longer beside anything.
+        let alone = after.beside.is_none() && was.build == builds.live;
+        let stays = builds.other.is_some() && was.build == builds.last && !alone;
         if stays && !after.has(was.build) {
             self.broken("P8", Some(of), format!("build {} was level, and an event passed it by", was.build));
         }

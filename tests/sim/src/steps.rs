@@ -88,10 +88,9 @@ pub async fn fulfil(world: &World, course: Course) -> bool {
     let provider = Provider { course, asked: Rc::default() };
     let consumers = [fulfilment::consumer(), inventory::consumer(), payments::consumer(provider), shipping::consumer()];
     for _ in 0..20 {
-        let mut moved = false;
+        let before = world.tables();
         for consumer in &consumers {
             for (aggregate, _) in behind(&world.tables(), consumer) {
-                moved = true;
                 if world.wake(consumer.name(), &Wake::advance(aggregate)).await.is_err() {
                     return false;
                 }
@@ -107,8 +106,9 @@ pub async fn fulfil(world: &World, course: Course) -> bool {
         if course == Course::PassedOver && !pass_over(world).await {
             return false;
         }
-        if !moved {
-            return world.tables().entities.values().any(|stored| stored.saga.as_ref().is_some_and(|saga| saga.ended));
+        let after = world.tables();
+        if (before.outbox.len(), before.progress) == (after.outbox.len(), after.progress) {
+            return after.entities.values().any(|stored| stored.saga.as_ref().is_some_and(|saga| saga.ended));
         }
     }
     false
@@ -117,11 +117,10 @@ pub async fn fulfil(world: &World, course: Course) -> bool {
 /// Aggregates with a row that a consumer wants and has not passed, and that is not parked.
 fn behind(tables: &Tables, consumer: &Consumer) -> Vec<(towpath::AggregateKey, Seq)> {
     let mut found = Vec::new();
-    for ((aggregate, seq), row) in tables.outbox.iter().filter(|(_, row)| consumer.wants(row)) {
+    for ((aggregate, seq), _) in tables.outbox.iter().filter(|(_, row)| consumer.wants(row)) {
         let mut rows = tables.progress.iter().filter(|(key, _)| key.consumer == *consumer.name());
         let at = rows.find(|(key, _)| key.aggregate == *aggregate).map(|(_, at)| &at.cursor);
         let waits = at.is_some_and(|cursor| cursor.status == RowStatus::Parked || cursor.seq >= *seq);
-        let _ = row;
         if !waits && found.last().is_none_or(|(last, _)| last != aggregate) {
             found.push((aggregate.clone(), *seq));
         }

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what it does, and stops at what cannot be")]
 
 use commerce::order::{OrderCancelled, OrderPlaced};
+use commerce::returns::ReturnClosed;
 use sim::shop;
 use towpath::{Consumer, Context, Failure, Received, Tx, View};
 use towpath_sim::{Dice, prove};
@@ -22,9 +23,14 @@ fn cancelled(dice: &mut Dice) -> OrderCancelled {
     OrderCancelled { order_id: shop::id(&order(dice)), customer_id: shop::id("c-1"), reason: None }
 }
 
+fn returned(dice: &mut Dice) -> ReturnClosed {
+    let total_cents = 450.try_into().unwrap();
+    ReturnClosed { checkout_id: shop::id(&order(dice)), customer_id: shop::id("c-1"), total_cents }
+}
+
 #[test]
 fn the_timeline_of_a_customer_is_proved_in_five_lines() {
-    prove(crm_timeline::consumer).event(placed).event(cancelled).seeds(500).check();
+    prove(crm_timeline::consumer).event(placed).event(cancelled).event(returned).seeds(500).check();
 }
 
 /// The proof can fail: this consumer's rows are others with each attempt.
