@@ -17,6 +17,7 @@ mod p1_public_events_leave;
 mod p2_exactly_once;
 mod p3_order;
 mod p4_tenants_apart;
+mod p5_sagas;
 mod p6_poison;
 mod p7_commands;
 mod p7_redrive;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // The slow ones first: they wait for a ladder, and the others run meanwhile.
     let together = [
+        p5_sagas::TESTS,
         p6_poison::TESTS,
         p16_model::TESTS,
         p12_schema::TESTS,

@@ -44,10 +44,12 @@ fn old_code(stack: &Stack) -> Result<()> {
             wake_queue_url: None,
             dead_letter_queue_url: None,
         };
+        let deployed = inventory::consumer().current_generation();
+        let newer = of(deployed + 1);
         // The usual way round: first the old one, then the newer one.
-        store.register(&of(1)).await?;
-        store.register(&of(2)).await?;
-        let mut grown = of(2);
+        store.register(&of(deployed)).await?;
+        store.register(&newer).await?;
+        let mut grown = newer.clone();
         let counted = Handled { event_type: "stock.counted".parse()?, start: Start::Beginning, added: 1 };
         grown.consumer.handles.push(counted);
         let refused = store.register(&grown).await;
@@ -66,8 +68,9 @@ fn old_code(stack: &Stack) -> Result<()> {
             .output()?;
         let said = String::from_utf8_lossy(&run.stderr);
         ensure!(run.status.code() == Some(1), "{run:?}");
-        ensure!(said.contains("a newer generation of inventory has started, and this is generation 1"), "{said}");
-        ensure!(store.registered().await? == [of(2)], "the old one has written itself down");
+        let why = format!("a newer generation of inventory has started, and this is generation {deployed}");
+        ensure!(said.contains(&why), "{said}");
+        ensure!(store.registered().await? == [newer], "the old one has written itself down");
         Ok(())
     })
 }
@@ -78,7 +81,8 @@ fn newer_row(stack: &Stack) -> Result<()> {
         stack.stock_up("p18-row", "tea", 10)?;
         let order = stack.place("p18-row", "k-1", "tea")?;
         stack.applied("inventory", &order, 1).await?;
-        stack.rewrite("inventory", &order, |position| position.cursor.generation = 2).await?;
+        let newer = inventory::consumer().current_generation() + 1;
+        stack.rewrite("inventory", &order, |position| position.cursor.generation = newer).await?;
         let touched = stack.position("inventory", &order).await?;
         stack.ask("POST", &format!("/orders/{}/cancel", order.id), "p18-row", "k-2", "{}")?;
         // The deployed, older code takes the message and leaves it to a wake, and the wake to somebody newer.
@@ -102,11 +106,11 @@ fn newer_row(stack: &Stack) -> Result<()> {
             producer: &Producer::parse("inventory@2.0.0")?,
             era: Era::FIRST,
         };
-        let newer = inventory::consumer().generation(2);
-        let report = handle_wake(&newer, ports, &Wake::advance(order.clone()), 1).await;
+        let newest = inventory::consumer().generation(newer);
+        let report = handle_wake(&newest, ports, &Wake::advance(order.clone()), 1).await;
         ensure!(report.outcome == Outcome::Done && report.counts.applied == 1, "{report:?}");
         let cursor = stack.applied("inventory", &order, 2).await?.cursor;
-        ensure!(cursor.generation == 2, "{cursor:?}");
+        ensure!(cursor.generation == newer, "{cursor:?}");
         ensure!(stack.story(&order, "tea").await? == ["stock.reserved", "stock.released"]);
         Ok(())
     })

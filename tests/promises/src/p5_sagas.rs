@@ -1,0 +1,59 @@
+//! P5: a saga goes on by answers and by timers, over real queues. Here nobody carries out payments: their mapping is off, as no
+//! provider is deployed. That everything is fulfilled or undone is shown by `make run` and by the simulator.
+
+use anyhow::{Result, ensure};
+use towpath::AggregateKey;
+
+use crate::Test;
+use crate::stack::{Stack, until, wait};
+
+pub(crate) const TESTS: &[Test] = &[
+    ("p5_a_step_that_nobody_answers_is_asked_about_when_its_time_is_over", asked),
+    ("p5_a_checkout_that_a_person_refuses_ends_with_nothing_ordered", refused),
+];
+
+fn submit(stack: &Stack, tenant: &str, cents: u64) -> Result<AggregateKey> {
+    let line = format!(r#"{{"sku":"tea","quantity":1,"unit_price_cents":{cents}}}"#);
+    let body = format!(r#"{{"customer_id":"c-1","lines":[{line}]}}"#);
+    let answer = stack.ask("POST", "/checkouts", tenant, "k-1", &body)?;
+    ensure!(answer.status == 202, "{answer:?}");
+    Ok(format!("{tenant}#fulfilment#{}", answer.field("checkout_id")?).parse()?)
+}
+
+async fn rows(stack: &Stack, saga: &AggregateKey) -> Result<Vec<String>> {
+    Ok(stack.journal(saga).await?.iter().map(|row| row.envelope.event_type.to_string()).collect())
+}
+
+/// The timer's wake waits a minute in the queue; then the saga asks.
+fn asked(stack: &Stack) -> Result<()> {
+    wait(async {
+        stack.stock_up("p5-asked", "tea", 10)?;
+        let saga = submit(stack, "p5-asked", 450)?;
+        let ordered = ["stock.reserve", "payment.authorise"];
+        let asked = ["fulfilment.timer_fired", "payment.inquire"];
+        until("the saga asks about its payment", async || {
+            let rows = rows(stack, &saga).await?;
+            Ok((rows.len() >= 4).then_some(rows))
+        })
+        .await
+        .and_then(|rows| {
+            ensure!(rows[..4] == [ordered, asked].concat(), "{rows:?}");
+            Ok(())
+        })
+    })
+}
+
+fn refused(stack: &Stack) -> Result<()> {
+    wait(async {
+        let saga = submit(stack, "p5-refused", 150_000)?;
+        until("the saga waits for a person", async || Ok((!rows(stack, &saga).await?.is_empty()).then_some(())))
+            .await?;
+        let path = format!("/checkouts/{}/decision", saga.id);
+        let answer = stack.ask("POST", &path, "p5-refused", "k-2", r#"{"decision":"refuse"}"#)?;
+        ensure!(answer.status == 200, "{answer:?}");
+        until("the saga has ended", async || {
+            Ok((rows(stack, &saga).await? == ["fulfilment.noted", "fulfilment.compensated"]).then_some(()))
+        })
+        .await
+    })
+}
