@@ -23,8 +23,10 @@ use crate::{Cents, CheckoutId};
 pub const APPROVAL_FROM_CENTS: u64 = 100_000;
 /// How long a person may take.
 pub const APPROVAL_TIME: Duration = Duration::from_secs(3_600);
-/// How long a step may take before it is asked about, again and again.
+/// How long a step may take before it is asked about; then twice as long, and so on up to an hour.
 pub const STEP_TIME: Duration = Duration::from_secs(60);
+/// After so many doublings the time stays as it is.
+const DOUBLINGS: u32 = 6;
 /// How long all steps may take before what is done is undone.
 pub const WHOLE_TIME: Duration = Duration::from_secs(3_600);
 
@@ -47,6 +49,8 @@ pub struct Fulfilment {
     why: Option<String>,
     /// What an operator passed over, to be settled by people.
     by_hand: Vec<String>,
+    /// How often the time of what is ordered now was over.
+    waits: u32,
 }
 
 /// Where it is.
@@ -113,7 +117,7 @@ impl Saga for Fulfilment {
                 Some(step) if undo_of(step) == Some(command.as_str()) => saga.undid(step, Some(command)),
                 _ => Next::stay(),
             },
-            (Phase::Undoing, Heard::Time(timer)) if timer == STEP => Next::to(saga).timer(STEP, STEP_TIME),
+            (Phase::Undoing, Heard::Time(timer)) if timer == STEP => saga.wait_on(),
             _ => Next::stay(),
         }
     }
@@ -152,6 +156,7 @@ impl Fulfilment {
             late: false,
             why: None,
             by_hand: Vec::new(),
+            waits: 0,
         };
         if u64::from(saga.total_cents) >= APPROVAL_FROM_CENTS {
             return Next::to(saga).timer(APPROVAL, APPROVAL_TIME);
@@ -162,7 +167,7 @@ impl Fulfilment {
     /// Orders a step.
     fn next(self, step: Step) -> Decided {
         let (id, lines, amount_cents) = (self.checkout_id.clone(), self.lines.clone(), self.total_cents);
-        let next = Next::to(Self { phase: Phase::Doing(step), ..self }).timer(STEP, STEP_TIME);
+        let next = Next::to(Self { phase: Phase::Doing(step), waits: 0, ..self }).timer(STEP, STEP_TIME);
         match step {
             Step::Reserve => next.send(ReserveStock { checkout_id: id, lines }),
             Step::Authorise => next.send(AuthorisePayment { checkout_id: id, amount_cents }),
@@ -174,12 +179,18 @@ impl Fulfilment {
     /// Asks what became of a step. Its order comes first in this saga's journal, so whoever answers has dealt with it.
     fn ask(self, step: Step) -> Decided {
         let (id, lines) = (self.checkout_id.clone(), self.lines.clone());
-        let next = Next::to(self).timer(STEP, STEP_TIME);
+        let next = self.wait_on();
         match step {
             Step::Reserve => next.send(InquireStock { checkout_id: id, lines }),
             Step::Authorise | Step::Capture => next.send(InquirePayment { checkout_id: id }),
             Step::Ship => next.send(InquireShipment { checkout_id: id }),
         }
+    }
+
+    /// Waits on, and longer than before: what takes long may take very long.
+    fn wait_on(self) -> Decided {
+        let waits = self.waits.saturating_add(1);
+        Next::to(Self { waits, ..self }).timer(STEP, STEP_TIME * (1 << waits.min(DOUBLINGS)))
     }
 
     fn did(mut self, step: Step) -> Decided {
@@ -205,7 +216,7 @@ impl Fulfilment {
     /// Orders that the last step which is done be undone; with none left, it is over.
     fn undo_last(self) -> Decided {
         let (id, lines) = (self.checkout_id.clone(), self.lines.clone());
-        let undoing = |saga| Next::to(saga).forget(WHOLE).forget(APPROVAL).timer(STEP, STEP_TIME);
+        let undoing = |saga| Next::to(Self { waits: 0, ..saga }).forget(WHOLE).forget(APPROVAL).timer(STEP, STEP_TIME);
         match self.done.last() {
             None => {
                 let why = self.why.clone().unwrap_or_default();

@@ -115,7 +115,7 @@ pub async fn fulfil(world: &World, course: Course) -> bool {
 }
 
 /// Aggregates with a row that a consumer wants and has not passed, and that is not parked.
-fn behind(tables: &Tables, consumer: &Consumer) -> Vec<(towpath::AggregateKey, Seq)> {
+pub fn behind(tables: &Tables, consumer: &Consumer) -> Vec<(towpath::AggregateKey, Seq)> {
     let mut found = Vec::new();
     for ((aggregate, seq), _) in tables.outbox.iter().filter(|(_, row)| consumer.wants(row)) {
         let mut rows = tables.progress.iter().filter(|(key, _)| key.consumer == *consumer.name());
@@ -143,7 +143,12 @@ async fn pass_over(world: &World) -> bool {
 /// The same end, but for how often it was asked.
 pub fn same_end(wanted: &Tables, found: &Tables) -> Result<(), String> {
     let end = |tables: &Tables| -> Vec<String> {
-        let state = |(key, stored): (_, &towpath::ports::Stored)| format!("{key} {:?}", stored.state);
+        let state = |(key, stored): (_, &towpath::ports::Stored)| {
+            let mut state: serde_json::Value =
+                stored.state.as_deref().map_or(serde_json::Value::Null, |state| serde_json::from_str(state).unwrap());
+            state.as_object_mut().map(|fields| fields.remove("waits"));
+            format!("{key} {state}")
+        };
         tables.entities.iter().map(state).collect()
     };
     let ordered = |tables: &Tables| -> Vec<String> {
