@@ -123,7 +123,9 @@ def up(instance: Instance, options: argparse.Namespace) -> None:
     refuse_second(instance)
     endpoint = start(instance, options.port, options.through)
     try:
-        deploy(instance, endpoint, options, "" if options.without_provider else provider(instance))
+        # A repository that `make new` wrote has no provider to start: nothing in it calls one.
+        calls = PROVIDER.exists() and not options.without_provider
+        deploy(instance, endpoint, options, provider(instance) if calls else "")
     except BaseException:
         stop(instance)
         raise
