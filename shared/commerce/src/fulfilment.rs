@@ -117,7 +117,12 @@ impl Saga for Fulfilment {
                 Some(step) if undo_of(step) == Some(command.as_str()) => saga.undid(step, Some(command)),
                 _ => Next::stay(),
             },
-            (Phase::Undoing, Heard::Time(timer)) if timer == STEP => saga.wait_on(),
+            // Nothing is set aside: an answer to a question, whose order came first.
+            (Phase::Undoing, Heard::Refused(Step::Reserve)) => saga.undid(Step::Reserve, None),
+            (Phase::Undoing, Heard::Time(timer)) if timer == STEP => match saga.done.last().copied() {
+                Some(step) => saga.ask(step),
+                None => Next::stay(),
+            },
             _ => Next::stay(),
         }
     }

@@ -51,10 +51,14 @@ impl Cloud {
         Some((format!("the saga {key} is not over: it {}", waits.stage), Some(key.clone())))
     }
 
-    /// Is a command of this saga parked, and nobody sees to it? Then it waits, in sight.
+    /// Is a command of this saga parked, or what may be an answer to it, and nobody sees to it? Then it waits, in sight.
     fn is_stuck(&self, saga: &AggregateKey) -> bool {
+        let hears = self.db.tables.entities.get(saga).and_then(|stored| Some(&stored.saga.as_ref()?.consumer));
         let rows = [CursorHome::Progress, CursorHome::Views].into_iter().flat_map(|home| self.db.tables.home(home));
-        let mut parked = rows.filter(|(key, at)| key.aggregate == *saga && at.cursor.status == Status::Parked);
+        let is_about = |key: &CursorKey| {
+            key.aggregate == *saga || Some(&key.consumer) == hears && key.aggregate.tenant == saga.tenant
+        };
+        let mut parked = rows.filter(|(key, at)| is_about(key) && at.cursor.status == Status::Parked);
         self.settings.crew == Crew::Absent && parked.next().is_some()
     }
 

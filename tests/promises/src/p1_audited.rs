@@ -138,7 +138,8 @@ fn deployed(stack: &Stack) -> Result<()> {
             said.insert(consumer, line["UnaccountedEvents"].as_f64().context("a number")?);
         }
         let all = ["crm-timeline", "integration-bus", "inventory", "order-summary"];
-        ensure!(said.keys().eq(all) && said.values().all(|missing| *missing == 0.0), "{said:?}");
+        let told = all.iter().all(|consumer| said.contains_key(*consumer));
+        ensure!(told && said.values().all(|missing| *missing == 0.0), "{said:?}");
         let invoked = stack.logged("UnaccountedEvents")?.len();
         until("the rule has woken it", async || {
             let now = stack.logged("UnaccountedEvents")?.len();
