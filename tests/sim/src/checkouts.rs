@@ -63,7 +63,7 @@ fn fate(payment: &AggregateId) -> Fate {
         0 => Fate::Declined,
         1 => Fate::CaptureDeclined,
         2 => Fate::Stubborn,
-        3 => Fate::Silent(6),
+        3 => Fate::Silent(5),
         _ => Fate::Paid,
     }
 }
