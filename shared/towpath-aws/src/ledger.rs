@@ -108,6 +108,20 @@ impl AwsStore {
         Ok((index_rows(got.items.unwrap_or_default())?, next))
     }
 
+    /// A shard of a table's index of due rows, the most overdue first.
+    fn due_of(&self, table: &str, shard: u64, before: Timestamp, limit: usize) -> QueryFluentBuilder {
+        self.dynamodb
+            .query()
+            .table_name(table)
+            .index_name(BY_DUE)
+            .key_condition_expression("#due_shard = :shard AND #due < :before")
+            .expression_attribute_names("#due_shard", "due_shard")
+            .expression_attribute_names("#due", "due")
+            .expression_attribute_values(":shard", AttributeValue::S(shard.to_string()))
+            .expression_attribute_values(":before", number(before.as_millis()))
+            .limit(i32::try_from(limit.clamp(1, DUE_ROWS)).unwrap_or(i32::MAX))
+    }
+
     /// The most overdue of all shards: the first shard alone could hide the others for ever.
     async fn query_due(
         &self,
@@ -117,20 +131,7 @@ impl AwsStore {
     ) -> Result<Vec<CursorKey>, Unavailable> {
         let mut found: Vec<(u64, CursorKey)> = Vec::new();
         for shard in 0..DUE_SHARDS {
-            let mut rows = self
-                .dynamodb
-                .query()
-                .table_name(self.home(home))
-                .index_name(BY_DUE)
-                .key_condition_expression("#due_shard = :shard AND #due < :before")
-                .expression_attribute_names("#due_shard", "due_shard")
-                .expression_attribute_names("#due", "due")
-                .expression_attribute_values(":shard", AttributeValue::S(shard.to_string()))
-                .expression_attribute_values(":before", number(before.as_millis()))
-                .limit(i32::try_from(limit.clamp(1, DUE_ROWS)).unwrap_or(i32::MAX))
-                .into_paginator()
-                .items()
-                .send();
+            let mut rows = self.due_of(self.home(home), shard, before, limit).into_paginator().items().send();
             let mut of_shard = 0;
             while of_shard < limit
                 && let Some(item) = rows.next().await
@@ -163,20 +164,7 @@ impl AwsStore {
     ) -> Result<Vec<(AggregateKey, SagaRow)>, Unavailable> {
         let mut found = Vec::new();
         for shard in 0..DUE_SHARDS {
-            let mut rows = self
-                .dynamodb
-                .query()
-                .table_name(&self.tables.entities)
-                .index_name(BY_DUE)
-                .key_condition_expression("#due_shard = :shard AND #due < :before")
-                .expression_attribute_names("#due_shard", "due_shard")
-                .expression_attribute_names("#due", "due")
-                .expression_attribute_values(":shard", AttributeValue::S(shard.to_string()))
-                .expression_attribute_values(":before", number(before.as_millis()))
-                .limit(i32::try_from(limit.clamp(1, DUE_ROWS)).unwrap_or(i32::MAX))
-                .into_paginator()
-                .items()
-                .send();
+            let mut rows = self.due_of(&self.tables.entities, shard, before, limit).into_paginator().items().send();
             let mut of_shard = 0;
             while of_shard < limit
                 && let Some(item) = rows.next().await
