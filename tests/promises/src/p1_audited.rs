@@ -137,9 +137,8 @@ fn deployed(stack: &Stack) -> Result<()> {
             let consumer = line["consumer"].as_str().context("a line names its consumer")?.to_owned();
             said.insert(consumer, line["UnaccountedEvents"].as_f64().context("a number")?);
         }
-        let all = ["crm-timeline", "integration-bus", "inventory", "order-summary"];
-        let told = all.iter().all(|consumer| said.contains_key(*consumer));
-        ensure!(told && said.values().all(|missing| *missing == 0.0), "{said:?}");
+        let all = ["crm-timeline", "fulfilment", "integration-bus", "inventory", "order-summary"];
+        ensure!(said.keys().eq(all) && said.values().all(|missing| *missing == 0.0), "{said:?}");
         let invoked = stack.logged("UnaccountedEvents")?.len();
         until("the rule has woken it", async || {
             let now = stack.logged("UnaccountedEvents")?.len();

@@ -16,9 +16,9 @@ const PAIRS: u64 = 40_000;
 const SEEDS: u64 = 20_000;
 /// Fewer would mean that scenarios have shrunk.
 const LEAST_CALLS: usize = 350;
-/// Seconds of processor time that so many may take: eight minutes of two cores. The clock on the wall would count what else
+/// Seconds of processor time that so many may take: six minutes of two cores. The clock on the wall would count what else
 /// the machine does.
-const PATIENCE: u64 = 2 * 8 * 60;
+const PATIENCE: u64 = 2 * 6 * 60;
 
 fn told(all: Vec<(&'static str, Swept)>) -> Vec<Swept> {
     let tell = |(name, swept): (&str, Swept)| {
