@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use towpath::ports::{CursorHome, CursorKey};
-use towpath::{AggregateKey, ConsumerName, Seq, Status, Ticket, Verb, Wake};
+use towpath::trouble::Trouble;
+use towpath::{AggregateKey, ConsumerName, Seq, Status, Ticket, Timer, Verb, Wake};
 
 use crate::cloud::Cloud;
 use crate::lambda::Role;
@@ -51,15 +52,21 @@ impl Cloud {
         Some((format!("the saga {key} is not over: it {}", waits.stage), Some(key.clone())))
     }
 
-    /// Is a command of this saga parked, or what may be an answer to it, and nobody sees to it? Then it waits, in sight.
-    fn is_stuck(&self, saga: &AggregateKey) -> bool {
-        let hears = self.db.tables.entities.get(saga).and_then(|stored| Some(&stored.saga.as_ref()?.consumer));
-        let rows = [CursorHome::Progress, CursorHome::Views].into_iter().flat_map(|home| self.db.tables.home(home));
-        let is_about = |key: &CursorKey| {
-            key.aggregate == *saga || Some(&key.consumer) == hears && key.aggregate.tenant == saga.tenant
+    /// Is a command of this saga parked, or the answer that it waits for, and nobody sees to it? Then it waits, in sight.
+    fn is_stuck(&self, key: &AggregateKey) -> bool {
+        let Some(saga) = self.db.tables.entities.get(key).and_then(|stored| stored.saga.as_ref()) else { return false };
+        let is_answer = |at: &CursorKey, trouble: &Trouble| {
+            let row = self.db.tables.outbox.get(&(at.aggregate.clone(), trouble.seq));
+            let follows = |timer: &Timer| row.is_some_and(|row| row.envelope.correlation_id == timer.correlation_id);
+            at.consumer == saga.consumer && at.aggregate.tenant == key.tenant && saga.timers.values().any(follows)
         };
-        let mut parked = rows.filter(|(key, at)| is_about(key) && at.cursor.status == Status::Parked);
-        self.settings.crew == Crew::Absent && parked.next().is_some()
+        let rows = [CursorHome::Progress, CursorHome::Views].into_iter().flat_map(|home| self.db.tables.home(home));
+        let mut parked = rows.filter(|(_, position)| position.cursor.status == Status::Parked);
+        self.settings.crew == Crew::Absent
+            && parked.any(|(at, position)| {
+                let trouble = position.cursor.trouble.as_ref();
+                at.aggregate == *key || trouble.is_some_and(|trouble| is_answer(at, trouble))
+            })
     }
 
     /// Its timers come back again and again.
