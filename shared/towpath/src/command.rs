@@ -4,14 +4,12 @@
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::commit::{Cause, Commit, Read, Reads, heads_needed, plan};
+use crate::commit::{Cause, Commit, Reads, plan, with_heads};
 use crate::planted::is_on;
 use crate::ports::{CommitError, Host, KeptAnswer, Store, Unavailable, Write};
 use crate::sourced::keep;
 use crate::tx::TxError;
-use crate::{
-    CausationId, Context, CorrelationId, Era, Failure, IdempotencyKey, Producer, Storage, TenantId, Traceparent, Tx,
-};
+use crate::{CausationId, Context, CorrelationId, Era, Failure, IdempotencyKey, Producer, TenantId, Traceparent, Tx};
 
 /// How often a command is decided again after somebody else's write got in between.
 const DECISIONS: u32 = 8;
@@ -138,15 +136,12 @@ async fn prepare(
     ports: CommandPorts<'_>,
     request: &Request,
     tx: Tx,
-    mut heads: Reads,
+    reads: Reads,
     reply: &Reply,
 ) -> Result<Commit, CommandError> {
     let broken = |error: TxError| CommandError::Broken(error.to_string());
     let tx = tx.keep_older(|event_type, version| ports.host.also_writes(event_type, version));
-    for key in heads_needed(&tx, &request.tenant, &heads) {
-        let head = ports.store.head(&key).await.map_err(try_again)?;
-        heads.insert(key, Read { storage: Storage::Events, head });
-    }
+    let heads = with_heads(ports.store, &tx, &request.tenant, reads).await.map_err(try_again)?;
     let cause = Cause {
         tenant: request.tenant.clone(),
         correlation_id: request.correlation_id.clone(),

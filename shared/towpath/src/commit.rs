@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::envelope::FORMAT;
 use crate::limits;
 use crate::planted::is_on;
-use crate::ports::{Head, JournalRow, Stored, Write};
+use crate::ports::{Head, JournalRow, Store, Stored, Unavailable, Write};
 use crate::saga::SagaRow;
 use crate::tx::{Action, Draft, Target, Tx, TxError};
 use crate::{
@@ -111,6 +111,20 @@ pub(crate) fn heads_needed(tx: &Tx, tenant: &TenantId, reads: &Reads) -> BTreeSe
         _ => None,
     });
     appended.filter(|key| !reads.contains_key(key)).collect()
+}
+
+/// What was read, and the heads that are still needed, as the store has them.
+pub(crate) async fn with_heads(
+    store: &dyn Store,
+    tx: &Tx,
+    tenant: &TenantId,
+    mut reads: Reads,
+) -> Result<Reads, Unavailable> {
+    for key in heads_needed(tx, tenant, &reads) {
+        let head = store.head(&key).await?;
+        reads.insert(key, Read { storage: Storage::Events, head });
+    }
+    Ok(reads)
 }
 
 /// Gives every action its place and its condition. `heads` holds what was read, by the handler or for it.

@@ -263,14 +263,15 @@ fn step<S: Saga>(
     fired: Option<&str>,
 ) -> Result<Tx, Failure> {
     let version = stored.map_or(Seq::ZERO, |stored| stored.head.seq);
-    let before = stored.and_then(|stored| Some((stored.state.as_ref()?, stored.saga.as_ref()?)));
-    let state = before.map(|(state, _)| crate::context::decode_state::<S>(state)).transpose()?;
+    let before = stored.and_then(|stored| stored.state.as_ref());
+    let row = stored.and_then(|stored| stored.saga.as_ref());
+    let state = before.map(|state| crate::context::decode_state::<S>(state)).transpose()?;
     let next = S::decide(state, input);
     let mut tx = Tx::new();
     if let Some(name) = fired {
         tx = tx.note::<S>(cause.id.clone(), &format!("{}.timer_fired", S::TYPE), &json!({ "timer": name }));
     }
-    let (text, stage) = match (&next.state, before) {
+    let (text, stage) = match (&next.state, before.zip(row)) {
         (None, _) if fired.is_none() => return Ok(tx),
         (None, None) => return Ok(Tx::new()),
         (None, Some((text, row))) => (text.clone(), (row.stage.clone(), row.ended)),
@@ -290,7 +291,7 @@ fn step<S: Saga>(
     if !tx.has_rows() {
         tx = tx.note::<S>(cause.id.clone(), &format!("{}.noted", S::TYPE), &json!({ "stage": stage.0 }));
     }
-    let mut timers = before.map(|(_, row)| row.timers.clone()).unwrap_or_default();
+    let mut timers = row.map(|row| row.timers.clone()).unwrap_or_default();
     if let Some(name) = fired {
         timers.remove(name);
     }
@@ -308,7 +309,7 @@ fn step<S: Saga>(
         cause.id, stage.0
     ))?;
     let row = SagaRow { consumer: of.clone(), stage: stage.0, ended: stage.1, timers };
-    Ok(tx.saga::<S>(cause.id.clone(), version, text, row))
+    Ok(tx.saga::<S>(cause.id.clone(), before.is_none(), text, row))
 }
 
 fn of_aggregate<S: Saga>(stored: &Stored) -> Result<AggregateId, Failure> {

@@ -11,7 +11,7 @@ use crate::limits;
 use crate::saga::SagaRow;
 use crate::{
     Aggregate, AggregateId, AggregateType, Command, ConsumerName, Entity, Event, EventType, InvalidId, Kind, Older,
-    Seq, Storage, View, Visibility,
+    Storage, View, Visibility,
 };
 
 /// Writes that happen together or not at all: `Tx::new().replace(stock).record(reserved)`.
@@ -168,11 +168,11 @@ impl Tx {
         self
     }
 
-    /// Stores a saga's state, new if it has no version yet, with what waits for it.
-    pub(crate) fn saga<S: Aggregate>(self, id: AggregateId, version: Seq, state: String, saga: SagaRow) -> Self {
-        self.target::<S>(id, |target| match version {
-            Seq::ZERO => Action::Create { target, state, saga: Some(saga) },
-            _ => Action::Replace { target, state, saga: Some(saga) },
+    /// Stores a saga's state with what waits for it.
+    pub(crate) fn saga<S: Aggregate>(self, id: AggregateId, is_new: bool, state: String, saga: SagaRow) -> Self {
+        self.target::<S>(id, |target| match is_new {
+            true => Action::Create { target, state, saga: Some(saga) },
+            false => Action::Replace { target, state, saga: Some(saga) },
         })
     }
 

@@ -7,11 +7,11 @@ use std::rc::Rc;
 use super::{Advance, Next, Outcome, View};
 use crate::apply::{Draft, invalid};
 use crate::batch::MARGIN;
-use crate::commit::{Read, Reads, heads_needed, plan};
+use crate::commit::{Reads, plan, with_heads};
 use crate::planted::is_on;
 use crate::ports::{Unavailable, Write};
 use crate::trouble::{DEATHS, LADDER, PARK_AFTER, TICKET_RENEWAL, TICKET_RETRY, TicketState, Trouble, backoff};
-use crate::{Cursor, Envelope, EventId, Failure, Instruction, Rev, Seq, Skipped, Status, Storage, Then, Ticket};
+use crate::{Cursor, Envelope, EventId, Failure, Instruction, Rev, Seq, Skipped, Status, Then, Ticket};
 
 /// Times that an attempt is tried to be taken back while the store is hardly there.
 const TAKE_BACKS: u32 = 3;
@@ -248,11 +248,7 @@ impl Advance<'_> {
                 return Ok(Vec::new());
             }
         };
-        let mut heads = Reads::new();
-        for key in heads_needed(&tx, &self.wake.aggregate.tenant, &heads) {
-            let head = store.head(&key).await?;
-            heads.insert(key, Read { storage: Storage::Events, head });
-        }
+        let heads = with_heads(store, &tx, &self.wake.aggregate.tenant, Reads::new()).await?;
         let random = || self.worker.ports.host.random();
         match plan(tx, &heads, &self.worker.cause(&row.envelope), random) {
             Ok(writes) => Ok(writes),

@@ -3,7 +3,7 @@
 
 use crate::apply::hint;
 use crate::batch::{ConsumerPorts, failure_of};
-use crate::commit::{Cause, Commit, Read, heads_needed, plan};
+use crate::commit::{Cause, Commit, plan, with_heads};
 use crate::panics::caught;
 use crate::planted::is_on;
 use crate::ports::{CommitError, Unavailable};
@@ -11,7 +11,7 @@ use crate::saga::Timer;
 use crate::signal::Firing;
 use crate::trouble::{LADDER, backoff};
 use crate::wake::{DECISIONS, Outcome, WakeReport};
-use crate::{AggregateKey, Consumer, Context, Counts, Failure, Storage, Then};
+use crate::{AggregateKey, Consumer, Context, Counts, Failure, Then};
 
 /// What one try came to.
 enum Fired {
@@ -79,11 +79,7 @@ async fn once(
     let tx = caught(async { fires(stored, &firing.name, timer, now) }).await?;
     let tx = tx.keep_older(|event_type, version| ports.host.also_writes(event_type, version));
     let cause = cause(ports, aggregate, timer);
-    let (mut heads, _) = cx.into_parts();
-    for key in heads_needed(&tx, &aggregate.tenant, &heads) {
-        let head = ports.store.head(&key).await?;
-        heads.insert(key, Read { storage: Storage::Events, head });
-    }
+    let heads = with_heads(ports.store, &tx, &aggregate.tenant, cx.into_parts().0).await?;
     let author = |error| Failure::reject("a Tx that cannot be written", error);
     let writes = plan(tx, &heads, &cause, || ports.host.random()).map_err(author)?;
     let rows = writes.iter().filter(|write| matches!(write, crate::ports::Write::Append(_))).count();
