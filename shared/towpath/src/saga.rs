@@ -316,3 +316,6 @@ fn of_aggregate<S: Saga>(stored: &Stored) -> Result<AggregateId, Failure> {
     let state = stored.state.as_ref().or_reject("a saga that was deleted has no timers")?;
     Ok(crate::context::decode_state::<S>(state)?.id())
 }
+
+#[cfg(test)]
+mod tests;
