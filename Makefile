@@ -57,15 +57,19 @@ endif
 	@$(PYTHON) tests/local/traffic.py --name $(NAME) --orders $(ORDERS) --tenants $(TENANTS) \
 		--kills $(KILLS) --cli target/$(HOST)/release/towpath
 
-test: build lint ## lint, then every test but those that take hours (soak, mutants) or measure (numbers)
+# Each kind of test, and of the random ones as many runs as fit before a coffee is cold: `make proof` and `make chaos` ask for
+# all of them.
+test: export TOWPATH_SEEDS ?= 4000
+test: export TOWPATH_PAIRS ?= 16000
+test: build lint ## lint, then every kind of test but those that take hours (soak, mutants) or measure (numbers)
 	$(PYTHON) -m unittest discover --start-directory tests/local
 	@$(MAKE) --no-print-directory catalogue ARGS=--check
 	@rm -rf $(ASKED) && mkdir -p $(ASKED)
 	$(LOCAL) cargo test --release --workspace | tee $(ASKED)/1-proof
 	@$(MAKE) --no-print-directory planted
 	$(LOCAL) $(PYTHON) tests/local/planted.py --features $(PLANTED)
-	@$(MAKE) --no-print-directory fuzz | tee $(ASKED)/3-fuzz
-	@$(MAKE) --no-print-directory chaos
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=5 | tee $(ASKED)/3-fuzz
+	@$(MAKE) --no-print-directory chaos ARGS="--only 'all at once'"
 	@$(MAKE) --no-print-directory conformance
 	@$(MAKE) --no-print-directory adopt
 	@$(MAKE) --no-print-directory asked

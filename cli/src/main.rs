@@ -16,6 +16,7 @@ mod sagas;
 mod stack;
 mod status;
 mod trace;
+mod watch;
 mod when;
 
 use std::process::ExitCode;
@@ -43,6 +44,8 @@ enum Command {
     Replay(replay::Options),
     /// Show what caused what, and what each consumer made of it.
     Trace(trace::Options),
+    /// Log each step of one tenant's events, or of one request's, for a time; no deploy is needed.
+    Watch(watch::Options),
     /// Check the event catalogue, write its pages, release it.
     #[command(subcommand)]
     Catalogue(catalogue::Verb),
@@ -76,6 +79,7 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Dlq(verb) => dlq::run(&cli.stack, verb).await,
         Command::Replay(options) => replay::run(&cli.stack, options).await,
         Command::Trace(options) => trace::run(&cli.stack, options).await,
+        Command::Watch(options) => watch::run(&cli.stack, options).await,
         Command::Catalogue(verb) => catalogue::run(verb),
         Command::New(options) => new::run(options),
     }

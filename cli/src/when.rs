@@ -28,17 +28,22 @@ impl FromStr for When {
         if let Ok(at) = text.parse() {
             return Ok(Self::At(at));
         }
-        let unit = text.chars().last().ok_or(InvalidWhen)?;
-        let seconds: u64 = match unit {
-            's' => 1,
-            'm' => 60,
-            'h' => 3_600,
-            'd' => 86_400,
-            _ => return Err(InvalidWhen),
-        };
-        let number: u32 = text[..text.len() - 1].parse().map_err(|_| InvalidWhen)?;
-        Ok(Self::Ago(Duration::from_secs(u64::from(number) * seconds)))
+        parse_length(text).map(Self::Ago)
     }
+}
+
+/// `90s`, `30m`, `2h`, `7d`.
+pub(crate) fn parse_length(text: &str) -> Result<Duration, InvalidWhen> {
+    let unit = text.chars().last().ok_or(InvalidWhen)?;
+    let seconds: u64 = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return Err(InvalidWhen),
+    };
+    let number: u32 = text[..text.len() - 1].parse().map_err(|_| InvalidWhen)?;
+    Ok(Duration::from_secs(u64::from(number) * seconds))
 }
 
 impl When {

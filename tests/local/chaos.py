@@ -74,7 +74,8 @@ FAULTS = (
     Fault("every call takes its time", (rule("*", "*", 0.2, 60, latency={"min": 300, "max": 2500}),), 20),
     Fault("all at once, and processes are killed", (
         rule("dynamodb", "TransactWriteItems", 0.2, 15, **LOST), rule("dynamodb", "*", 0.1, 30, reset=True),
-        rule("sns", "PublishBatch", 0.2, 6, **LOST), rule("sqs", "*", 0.2, 10, reset=True)), 15, kills=3),
+        rule("sns", "PublishBatch", 0.2, 6, **LOST), rule("sqs", "*", 0.2, 10, reset=True),
+        rule("events", "PutEvents", 0.3, 6, **LOST)), 15, kills=3),
 )
 
 

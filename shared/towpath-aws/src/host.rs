@@ -6,25 +6,35 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::LocalBoxFuture;
 use towpath::ports::Host;
-use towpath::{AlsoWrites, EventType, Timestamp};
+use towpath::{AlsoWrites, Envelope, EventType, Happened, Timestamp};
+
+use crate::telemetry;
+use crate::watch::{Watch, is_watched};
 
 /// The host of one invocation.
 #[derive(Debug, Clone)]
 pub struct LambdaHost {
     ends: Instant,
     also_writes: Arc<AlsoWrites>,
+    watches: Arc<[Watch]>,
 }
 
 impl LambdaHost {
     /// A host whose invocation ends after `remaining`.
     pub fn ending_in(remaining: Duration) -> Self {
-        Self { ends: Instant::now() + remaining, also_writes: Arc::default() }
+        Self { ends: Instant::now() + remaining, also_writes: Arc::default(), watches: Arc::default() }
     }
 
     /// The same host, for a producer that writes these earlier versions, too.
     #[must_use]
     pub fn also_writing(self, also_writes: &Arc<AlsoWrites>) -> Self {
         Self { also_writes: Arc::clone(also_writes), ..self }
+    }
+
+    /// The same host, which logs each step of those that are watched.
+    #[must_use]
+    pub(crate) fn watching(self, watches: Arc<[Watch]>) -> Self {
+        Self { watches, ..self }
     }
 }
 
@@ -50,5 +60,9 @@ impl Host for LambdaHost {
 
     fn also_writes(&self, event_type: &EventType, version: u32) -> bool {
         self.also_writes.names(event_type, version)
+    }
+
+    fn saw(&self, event: &Envelope, happened: Happened) {
+        telemetry::log_step(event, happened, is_watched(&self.watches, event, || self.now()));
     }
 }

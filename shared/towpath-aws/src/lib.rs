@@ -21,6 +21,7 @@ mod store;
 mod telemetry;
 mod topics;
 mod trace;
+pub mod watch;
 
 pub use bus::EventBus;
 pub use clients::load as load_sdk_config;

@@ -7,6 +7,7 @@ mod order;
 mod properties;
 mod registry;
 mod snapshot;
+mod watch;
 
 use serde::{Deserialize, Serialize};
 use towpath::ports::{Head, IndexRow, JournalRow, KeptAnswer, Stored};
@@ -19,6 +20,7 @@ pub(crate) use cursor::{BY_DUE, CursorItem, DUE_SHARDS, DueItem, Signature, Skip
 pub(crate) use order::{OrderItem, order_key, orders_of};
 pub(crate) use registry::{AuditItem, BuildsItem, REGISTRY, RegistryItem, audit_key, builds_key};
 pub(crate) use snapshot::{SnapshotItem, snapshot_key};
+pub(crate) use watch::{WATCHES, WatchItem, watch_key};
 
 /// Partitions of one hour of the time index. It may grow, never shrink: readers look at all of them.
 pub(crate) const INDEX_SHARDS: u64 = 4;

@@ -1,25 +1,33 @@
 //! JSON logs and CloudWatch metrics in the embedded format, both to standard output.
 //! Must not know: personal data. An event is logged by its ids, never by its data.
 
+use std::sync::OnceLock;
+
 use metrics_cloudwatch_embedded::{Builder, Collector};
 use towpath::audit::AuditReport;
 use towpath::relay::RelayReport;
-use towpath::{Counts, Failed, Then, Timestamp};
+use towpath::{Counts, Envelope, Failed, Happened, Then, Timestamp};
 use tracing_subscriber::EnvFilter;
 
 /// Namespace of every metric.
 pub(crate) const NAMESPACE: &str = "Towpath";
+/// Who writes these lines.
+static SELF: OnceLock<String> = OnceLock::new();
+/// Target of what is logged at any level, because somebody asked for it.
+const WATCHED: &str = "watched";
 /// Values of one metric in one line.
 const LAGS: usize = 100;
 
 /// Starts logging and metrics; `dimensions` are those of every metric besides the stage, by name.
 pub(crate) fn start(stage: &str, log_level: &str, dimensions: &[(&'static str, &str)]) -> Option<&'static Collector> {
+    let name = dimensions.first().map_or(stage, |(_, value)| value);
+    SELF.get_or_init(|| name.to_owned());
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
         .with_target(false)
         .with_current_span(false)
-        .with_env_filter(EnvFilter::new(log_level))
+        .with_env_filter(EnvFilter::new(format!("{log_level},{WATCHED}=debug")))
         .init();
     let builder = Builder::new().cloudwatch_namespace(NAMESPACE).with_dimension("stage", stage.to_owned());
     let with =
@@ -89,6 +97,30 @@ pub(crate) fn count(name: &'static str, by: u64) {
     if by > 0 {
         metrics::counter!(name).increment(by);
     }
+}
+
+/// One line for one step of one event: at DEBUG, and always if somebody is watching it.
+pub(crate) fn log_step(event: &Envelope, happened: Happened, watched: bool) {
+    macro_rules! line {
+        ($target:expr) => {
+            tracing::debug!(
+                target: $target,
+                watched,
+                by = SELF.get().map(String::as_str),
+                tenant_id = %event.tenant_id,
+                event_id = %event.event_id,
+                event_type = %event.event_type,
+                aggregate = %event.aggregate(),
+                seq = event.seq.0,
+                correlation_id = %event.correlation_id,
+                causation_id = %event.causation_id,
+                traceparent = event.traceparent.as_ref().map(tracing::field::display),
+                outcome = happened.name(),
+                "an event"
+            )
+        };
+    }
+    if watched { line!(WATCHED) } else { line!("towpath") }
 }
 
 /// One line for one failure, with all ids that lead to its story.

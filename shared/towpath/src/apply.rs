@@ -13,12 +13,12 @@ use crate::group::{Group, Overlay};
 use crate::limits::{self, HINT_AHEAD};
 use crate::panics::caught;
 use crate::planted::is_on;
-use crate::ports::{CommitError, CursorKey, Head, Position, Stored, Write};
+use crate::ports::{CommitError, CursorKey, Head, Host, Position, Stored, Write};
 use crate::sourced::{Snapshots, keep};
 use crate::tx::TxError;
 use crate::{
     AggregateKey, CausationId, CloudEvent, Consumer, ConsumerName, Context, Counts, Cursor, Envelope, EventType,
-    Failure, Seq, Storage, Then, Wake,
+    Failure, Happened, Seq, Storage, Then, Wake,
 };
 
 /// How often a call to the store is made again when what has happened outside is to be written down.
@@ -241,6 +241,13 @@ impl Draft {
         &mut self.counts
     }
 
+    /// Counts a message that changes nothing: a duplicate, or one whose aggregate waits.
+    pub(crate) fn acknowledge(&mut self, host: &dyn Host, row: &Envelope, why: Happened) {
+        self.counts.duplicates += u64::from(why == Happened::Duplicate);
+        self.counts.waiting += u64::from(why == Happened::Waiting);
+        host.saw(row, why);
+    }
+
     pub(crate) fn has_room_for(&self, applied: &Applied) -> bool {
         self.group.has_room_for(&applied.writes)
     }
@@ -267,7 +274,7 @@ impl Draft {
     /// more than once if nobody knows whether it was: the condition on the rev lets it happen once.
     pub(crate) async fn commit(&mut self, worker: Worker<'_>, counts: &mut Counts) -> Result<(), CommitError> {
         let counted = std::mem::take(&mut self.counts);
-        self.rows.clear();
+        let rows = std::mem::take(&mut self.rows);
         let snapshots = std::mem::take(&mut self.snapshots);
         if !self.group.is_empty() {
             let commit = self.group.take().map_err(|error| CommitError::Invalid(error.to_string()))?;
@@ -281,11 +288,22 @@ impl Draft {
                     worker.pause(AGAIN - again).await;
                 }
                 hint(worker.ports, part.writes(), counts).await;
+                recorded(worker.ports.host, part.writes());
             }
         }
+        rows.iter().for_each(|row| worker.ports.host.saw(row, Happened::Applied));
         counts.add(counted);
         keep(worker.ports.store, &snapshots).await;
         Ok(())
+    }
+}
+
+/// Lets logs tell what was committed.
+pub(crate) fn recorded(host: &dyn Host, written: &[Write]) {
+    for write in written {
+        if let Write::Append(row) = write {
+            host.saw(&row.envelope, Happened::Recorded);
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::apply::recorded;
 use crate::commit::{Cause, Commit, Reads, plan, with_heads};
 use crate::planted::is_on;
 use crate::ports::{CommitError, Host, KeptAnswer, Store, Unavailable, Write};
@@ -115,6 +116,7 @@ pub async fn execute(
         let commit = prepare(ports, request, tx, reads, &reply).await?;
         match ports.store.commit(&commit).await {
             Ok(()) => {
+                recorded(ports.host, commit.writes());
                 keep(ports.store, &snapshots).await;
                 return Ok(reply);
             }

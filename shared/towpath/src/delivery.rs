@@ -16,7 +16,7 @@ use crate::journal::Walk;
 use crate::planted::is_on;
 use crate::ports::{CommitError, Consistency, Position, Unavailable};
 use crate::trouble::{BACKLOG, Trouble};
-use crate::{AggregateKey, Counts, Cursor, Envelope, Failed, Failure, Seq, Then, Wake};
+use crate::{AggregateKey, Counts, Cursor, Envelope, Failed, Failure, Happened, Seq, Then, Wake};
 
 /// How often one event is decided again after somebody else's write got in between.
 const DECISIONS: u32 = 5;
@@ -237,6 +237,7 @@ impl Worker<'_> {
         limit: usize,
         messages: &[Message],
     ) -> Result<Step, Failure> {
+        let host = self.ports.host;
         let mut seen = Seq::ZERO;
         while work.left.is_none() && work.decided < work.deliveries.len() {
             if draft.events() >= limit {
@@ -274,9 +275,9 @@ impl Worker<'_> {
                     return Ok(work.leave(&row, alone(), false));
                 }
                 Decision::Duplicate if passed => return Ok(work.leave(&row, older_code(), true)),
-                Decision::Duplicate => draft.counts().duplicates += 1,
-                _ if self.consumer.starts_after(&row) => draft.counts().duplicates += 1,
-                Decision::Wait(_) => draft.counts().waiting += 1,
+                Decision::Duplicate => draft.acknowledge(host, &row, Happened::Duplicate),
+                _ if self.consumer.starts_after(&row) => draft.acknowledge(host, &row, Happened::Duplicate),
+                Decision::Wait(_) => draft.acknowledge(host, &row, Happened::Waiting),
                 Decision::Foreign(why @ Foreign::OlderEra) => {
                     self.ports.dead_letters.keep(&messages[index], &why.to_string()).await?;
                     draft.counts().dead_lettered += 1;

@@ -67,7 +67,7 @@ pub use ids::{
     InvalidId, Producer, Rev, Seq, TenantId, Traceparent,
 };
 pub use older::{AlsoWrites, InvalidAlsoWrites, Older};
-pub use report::{Counts, Failed, Then};
+pub use report::{Counts, Failed, Happened, Then};
 pub use saga::{Next, Orchestrator, Saga, SagaRow, Stage, Timer};
 pub use signal::{Firing, Instruction, Replay, Skipped, Ticket, Verb, Wake};
 pub use sourced::{EventSourced, Folds, state_at};

@@ -12,8 +12,8 @@ use crate::envelope::Prior;
 use crate::saga::SagaRow;
 use crate::signal::{Firing, Skipped, Ticket, Wake};
 use crate::{
-    AggregateKey, CloudEvent, ConsumerName, Cursor, Envelope, Era, EventId, EventType, IdempotencyKey, Kind, Rev, Seq,
-    Start, TenantId, Timestamp, Visibility,
+    AggregateKey, CloudEvent, ConsumerName, Cursor, Envelope, Era, EventId, EventType, Happened, IdempotencyKey, Kind,
+    Rev, Seq, Start, TenantId, Timestamp, Visibility,
 };
 
 /// The answer to one call of a port.
@@ -296,6 +296,10 @@ pub trait Host {
     fn also_writes(&self, event_type: &EventType, version: u32) -> bool {
         let _ = (event_type, version);
         false
+    }
+    /// Something has happened to an event: logs may tell it. Nothing is decided by it.
+    fn saw(&self, event: &Envelope, happened: Happened) {
+        let _ = (event, happened);
     }
 }
 

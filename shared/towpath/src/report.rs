@@ -38,6 +38,31 @@ pub struct Counts {
     pub failures: Vec<Failed>,
 }
 
+/// What happened to an event that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Happened {
+    /// It was committed to the journal.
+    Recorded,
+    /// A consumer applied it, and its cursor moved with that.
+    Applied,
+    /// It came once more.
+    Duplicate,
+    /// Its message was acknowledged, as its aggregate waits. The journal keeps it.
+    Waiting,
+}
+
+impl Happened {
+    /// Its name, for logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Recorded => "recorded",
+            Self::Applied => "applied",
+            Self::Duplicate => "duplicate",
+            Self::Waiting => "waiting",
+        }
+    }
+}
+
 /// One failure, with what it is about.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Failed {

@@ -7,6 +7,7 @@ mod event_sourcing;
 mod hands;
 mod journal;
 mod operator;
+mod p11_logs;
 mod p12_schema;
 mod p14_hostile_input;
 mod p16_model;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         p5_sagas::TESTS,
         p6_poison::TESTS,
         p16_model::TESTS,
+        p11_logs::TESTS,
         p12_schema::TESTS,
         p18_versions::TESTS,
         p3_order::TESTS,

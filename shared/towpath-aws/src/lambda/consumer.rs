@@ -15,6 +15,7 @@ use crate::config::ConsumerConfig;
 use crate::lambda::{Exit, Problem, host, invocation_failed, plant, producer, run};
 use crate::queues::{QueueUrls, WakeQueues};
 use crate::registry::Registration;
+use crate::watch::Watches;
 use crate::{AwsStore, DeadLetterQueue, EventBus, clients, config, telemetry};
 
 /// Runs a consumer: `fn main() -> Exit { run_consumer(inventory::consumer(), env!("CARGO_PKG_VERSION")) }`.
@@ -52,6 +53,7 @@ pub fn run_consumer_with<E: Into<Problem>>(
             wakes: WakeQueues::new(sqs, [(consumer.name().clone(), urls)].into()),
             bus,
             also_writes: Arc::new(common.also_writes.clone()),
+            watches: Watches::default(),
             consumer,
         };
         let registration = Registration {
@@ -87,6 +89,7 @@ struct Function {
     wakes: WakeQueues,
     bus: Option<EventBus>,
     also_writes: Arc<AlsoWrites>,
+    watches: Watches,
 }
 
 /// A message, and what only SQS wants to know of it.
@@ -102,7 +105,8 @@ struct Delivery {
 impl Function {
     async fn handle(&self, event: LambdaEvent<serde_json::Value>) -> Result<SqsBatchResponse, Diagnostic> {
         let deliveries = deliveries(event.payload).map_err(|why| invocation_failed("NotAnSqsEvent", why))?;
-        let host = host(&event.context).also_writing(&self.also_writes);
+        let watches = self.watches.read(&self.store).await;
+        let host = host(&event.context).also_writing(&self.also_writes).watching(watches);
         let ports = ConsumerPorts {
             store: &self.store,
             host: &host,

@@ -20,6 +20,7 @@ use towpath::{
 };
 
 use crate::lambda::{Exit, Problem, host, plant, producer, run};
+use crate::watch::Watches;
 use crate::{AwsStore, clients, config, telemetry};
 
 /// Largest request body, in bytes.
@@ -324,8 +325,9 @@ pub fn run_api(
         let store = AwsStore::new(aws_sdk_dynamodb::Client::new(&sdk), config.tables, config.outbox_retention_days);
         store.warm().await?;
         let (store, producer, also_writes, route) = (&store, &producer, &Arc::new(config.also_writes), &route);
+        let watches = &Watches::default();
         lambda_runtime::run(service_fn(move |event: LambdaEvent<ApiGatewayV2httpRequest>| async move {
-            let host = host(&event.context).also_writing(also_writes);
+            let host = host(&event.context).also_writing(also_writes).watching(watches.read(store).await);
             let api = Api::new(CommandPorts { store, host: &host, producer, era: Era::FIRST });
             let fresh = EventId::new(host.now(), host.random());
             let reply = match HttpRequest::new(event.payload, fresh) {

@@ -1,7 +1,7 @@
 //! Timers of sagas: a wake says that a time has come; the saga's row says whether that timer is still set.
 //! Must not know: who sends the wake, how many of them come.
 
-use crate::apply::hint;
+use crate::apply::{hint, recorded};
 use crate::batch::{ConsumerPorts, failure_of};
 use crate::commit::{Cause, Commit, plan, with_heads};
 use crate::panics::caught;
@@ -89,6 +89,7 @@ async fn once(
             counts.committed += rows as u64;
             counts.fired += 1;
             hint(ports, commit.writes(), counts).await;
+            recorded(ports.host, commit.writes());
             Ok(Fired::Committed)
         }
         // It may be ours, with the answer lost: then the timer is gone when it is looked at again.
