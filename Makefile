@@ -207,8 +207,9 @@ lint: venvs ## format, clippy, and the template as written and as expanded
 	$(PYTHON) tests/local/expand.py .local/expanded.json
 	cfn-lint --ignore-checks W3002 -- .local/expanded.json # W3002: its nested stacks are files here
 
-deploy: venvs crates ## build for AWS and deploy there, with your own credentials (STAGE=prod ARCHITECTURE=arm64)
+deploy: venvs crates ## build for AWS and show what would change there, with your own credentials (STAGE=prod YES=1 does it, PARAMETERS='Lanes=4')
 	target/$(HOST)/release/towpath catalogue check --released
 	sam build --build-dir .aws-sam/aws --parameter-overrides Architecture=$(ARCHITECTURE)
-	sam deploy --template-file .aws-sam/aws/template.yaml --config-file $(CURDIR)/samconfig.toml \
-		--stack-name towpath-$(STAGE) --parameter-overrides Stage=$(STAGE) Architecture=$(ARCHITECTURE)
+	sam deploy --template-file .aws-sam/aws/template.yaml --config-file $(CURDIR)/samconfig.toml --no-execute-changeset \
+		--stack-name towpath-$(STAGE) --parameter-overrides Stage=$(STAGE) Architecture=$(ARCHITECTURE) $(PARAMETERS)
+	target/$(HOST)/release/towpath changes towpath-$(STAGE) $(if $(YES),--yes)

@@ -3,6 +3,7 @@
 mod audit;
 mod blocked;
 mod catalogue;
+mod changes;
 mod dlq;
 mod fingerprint;
 mod journal;
@@ -49,6 +50,8 @@ enum Command {
     /// Check the event catalogue, write its pages, release it.
     #[command(subcommand)]
     Catalogue(catalogue::Verb),
+    /// Show what a stack's newest change set would do; refuse to lose data; execute it with --yes.
+    Changes(changes::Options),
     /// Write a fresh repository with a small domain of its own.
     New(new::Options),
 }
@@ -81,6 +84,7 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Trace(options) => trace::run(&cli.stack, options).await,
         Command::Watch(options) => watch::run(&cli.stack, options).await,
         Command::Catalogue(verb) => catalogue::run(verb),
+        Command::Changes(options) => changes::run(options).await,
         Command::New(options) => new::run(options),
     }
 }
@@ -92,7 +96,7 @@ mod tests {
     #[test]
     fn every_command_that_the_guide_shows_is_understood() {
         Cli::command().debug_assert();
-        let guide = include_str!("../../docs/when-something-fails.md");
+        let guide = concat!(include_str!("../../docs/when-something-fails.md"), include_str!("../../docs/logs.md"));
         let shown = guide.lines().filter_map(|line| line.find("towpath ").map(|at| (line, &line[at..])));
         let typed =
             shown.filter(|(line, _)| line.starts_with("$ towpath") || line.contains(":  ") || line.starts_with("  "));

@@ -21,11 +21,13 @@ pub fn consumer(mailer: impl Mailer + 'static) -> Consumer {
     Consumer::new("notify-customer")
         .effects(IfUnknown::Retry)
         .on(async move |cx: &Context<'_>, order: Received<OrderPlaced>| {
-            let mail = mail(cx, order.envelope(), Occasion::OrderPlaced, (&order.customer_id, &order.order_id))?;
+            let mail =
+                mail(cx, order.envelope(), Occasion::OrderPlaced, (order.customer_id.reveal(), &order.order_id))?;
             tell(cx, &*of_placed, mail).await
         })
         .on(async move |cx: &Context<'_>, order: Received<OrderCancelled>| {
-            let mail = mail(cx, order.envelope(), Occasion::OrderCancelled, (&order.customer_id, &order.order_id))?;
+            let mail =
+                mail(cx, order.envelope(), Occasion::OrderCancelled, (order.customer_id.reveal(), &order.order_id))?;
             tell(cx, &*of_cancelled, mail).await
         })
 }
@@ -50,11 +52,19 @@ async fn tell(cx: &Context<'_>, mailer: &impl Mailer, mail: Mail) -> Result<Tx, 
     let answer = mailer.send(&cx.effect()?, &mail).await?;
     let Mail { notification_id, customer_id, order_id, about, .. } = mail;
     Ok(match answer {
-        Answer::Sent { receipt } => {
-            Tx::new().record(NotificationSent { notification_id, customer_id, order_id, about, receipt })
-        }
-        Answer::No(reason) => {
-            Tx::new().record(NotificationRefused { notification_id, customer_id, order_id, about, reason })
-        }
+        Answer::Sent { receipt } => Tx::new().record(NotificationSent {
+            notification_id,
+            customer_id: customer_id.into(),
+            order_id,
+            about,
+            receipt,
+        }),
+        Answer::No(reason) => Tx::new().record(NotificationRefused {
+            notification_id,
+            customer_id: customer_id.into(),
+            order_id,
+            about,
+            reason,
+        }),
     })
 }

@@ -12,7 +12,7 @@ pub fn consumer() -> Consumer {
 fn placed(_: Option<OrderSummary>, order: &Received<OrderPlaced>) -> Result<OrderSummary, Failure> {
     Ok(OrderSummary {
         order_id: order.order_id.clone(),
-        customer_id: order.customer_id.clone(),
+        customer_id: order.customer_id.reveal().clone(),
         status: OrderStatus::Placed,
         lines: order.lines.clone(),
         total_cents: order.total_cents,
@@ -27,7 +27,7 @@ fn cancelled(row: Option<OrderSummary>, order: &Received<OrderCancelled>) -> Res
     Ok(OrderSummary {
         status: OrderStatus::Cancelled,
         cancelled_at: Some(order.envelope().occurred_at),
-        reason: order.reason.clone(),
+        reason: order.reason.as_ref().map(|reason| reason.reveal().clone()),
         ..row
     })
 }

@@ -3,7 +3,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use towpath::{Aggregate, AggregateId, Entity, Event, Storage};
+use towpath::{Aggregate, AggregateId, Entity, Event, Redacted, Storage};
 
 use crate::order::Lines;
 use crate::returns::{Return, ReturnReceived};
@@ -39,7 +39,7 @@ impl Checkout {
     pub fn submit(checkout_id: CheckoutId, customer_id: CustomerId, lines: Lines) -> (Self, CheckoutSubmitted) {
         let submitted = CheckoutSubmitted {
             checkout_id: checkout_id.clone(),
-            customer_id: customer_id.clone(),
+            customer_id: customer_id.clone().into(),
             total_cents: lines.total(),
             lines: lines.clone(),
         };
@@ -83,8 +83,7 @@ pub struct CheckoutSubmitted {
     /// Which.
     pub checkout_id: CheckoutId,
     /// For whom.
-    #[schemars(extend("x-personal" = true))]
-    pub customer_id: CustomerId,
+    pub customer_id: Redacted<CustomerId>,
     /// What.
     pub lines: Lines,
     /// For how much.

@@ -4,7 +4,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use towpath::{
-    Aggregate, AggregateId, Entity, Event, EventSourced, Failure, Folds, OrReject, Received, Storage, Timestamp,
+    Aggregate, AggregateId, Entity, Event, EventSourced, Failure, Folds, OrReject, Received, Redacted, Storage,
+    Timestamp,
 };
 
 use crate::order::{Line, Order};
@@ -65,7 +66,7 @@ pub enum Refused {
 impl Invoice {
     /// Issues an invoice without lines.
     pub fn issue(invoice_id: InvoiceId, customer_id: CustomerId) -> InvoiceIssued {
-        InvoiceIssued { invoice_id, customer_id, order_id: None }
+        InvoiceIssued { invoice_id, customer_id: customer_id.into(), order_id: None }
     }
 
     /// Issues the invoice for an order, with its lines.
@@ -78,7 +79,7 @@ impl Invoice {
         };
         let added = |of: &Line| InvoiceLineAdded { invoice_id: invoice_id.clone(), line: line(of) };
         let lines = order.lines().as_slice().iter().map(added).collect();
-        let (customer_id, order_id) = (order.customer_id().clone(), Some(invoice_id.clone()));
+        let (customer_id, order_id) = (order.customer_id().clone().into(), Some(invoice_id.clone()));
         (InvoiceIssued { invoice_id, customer_id, order_id }, lines)
     }
 
@@ -137,7 +138,7 @@ impl Invoice {
         some(amount_cents)?;
         text(&reason)?;
         self.due().minus(amount_cents).ok_or(Refused::MoreThanBilled)?;
-        let credited = InvoiceCredited { invoice_id: self.invoice_id.clone(), amount_cents, reason };
+        let credited = InvoiceCredited { invoice_id: self.invoice_id.clone(), amount_cents, reason: reason.into() };
         Ok((self.with_credit(amount_cents).ok_or(Refused::Total)?, credited))
     }
 
@@ -186,7 +187,7 @@ impl EventSourced for Invoice {
 fn issued(_: Option<Invoice>, invoice: &Received<InvoiceIssued>) -> Result<Invoice, Failure> {
     Ok(Invoice {
         invoice_id: invoice.invoice_id.clone(),
-        customer_id: invoice.customer_id.clone(),
+        customer_id: invoice.customer_id.reveal().clone(),
         order_id: invoice.order_id.clone(),
         issued_at: invoice.envelope().occurred_at,
         lines: Vec::new(),
@@ -230,8 +231,7 @@ pub struct InvoiceIssued {
     /// Which.
     pub invoice_id: InvoiceId,
     /// To whom.
-    #[schemars(extend("x-personal" = true))]
-    pub customer_id: CustomerId,
+    pub customer_id: Redacted<CustomerId>,
     /// For which order, if it is for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order_id: Option<OrderId>,
@@ -266,8 +266,8 @@ pub struct InvoiceCredited {
     /// How much.
     pub amount_cents: Cents,
     /// Why, in somebody's own words.
-    #[schemars(extend("x-personal" = true), length(max = TEXT_BYTES))]
-    pub reason: String,
+    #[schemars(length(max = TEXT_BYTES))]
+    pub reason: Redacted<String>,
 }
 invoice_event!(InvoiceCredited, "invoice.credited");
 

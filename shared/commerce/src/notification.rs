@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use towpath::{Aggregate, AggregateId, Event, Storage};
+use towpath::{Aggregate, AggregateId, Event, Redacted, Storage};
 
 use crate::{CustomerId, OrderId};
 
@@ -31,8 +31,7 @@ pub struct NotificationSent {
     /// Which: the id of the event that it is about, so that there is one for each.
     pub notification_id: AggregateId,
     /// Who was told. Where they can be reached, only the provider knows.
-    #[schemars(extend("x-personal" = true))]
-    pub customer_id: CustomerId,
+    pub customer_id: Redacted<CustomerId>,
     /// About which order.
     pub order_id: OrderId,
     /// What.
@@ -56,8 +55,7 @@ pub struct NotificationRefused {
     /// Which: the id of the event that it is about.
     pub notification_id: AggregateId,
     /// Who was to be told.
-    #[schemars(extend("x-personal" = true))]
-    pub customer_id: CustomerId,
+    pub customer_id: Redacted<CustomerId>,
     /// About which order.
     pub order_id: OrderId,
     /// What.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use towpath::{Aggregate, AggregateId, Entity, Event, Storage, Visibility};
+use towpath::{Aggregate, AggregateId, Entity, Event, Redacted, Storage, Visibility};
 
 use crate::{Cents, CustomerId, OrderId, Quantity, Sku};
 
@@ -110,7 +110,7 @@ impl Order {
         let total_cents = lines.total();
         let placed = OrderPlaced {
             order_id: order_id.clone(),
-            customer_id: customer_id.clone(),
+            customer_id: customer_id.clone().into(),
             lines: lines.clone(),
             total_cents,
         };
@@ -122,8 +122,11 @@ impl Order {
         if self.status == OrderStatus::Cancelled {
             return Err(AlreadyCancelled);
         }
-        let cancelled =
-            OrderCancelled { order_id: self.order_id.clone(), customer_id: self.customer_id.clone(), reason };
+        let cancelled = OrderCancelled {
+            order_id: self.order_id.clone(),
+            customer_id: self.customer_id.clone().into(),
+            reason: reason.map(Redacted::from),
+        };
         Ok((Self { status: OrderStatus::Cancelled, ..self }, cancelled))
     }
 
@@ -160,8 +163,7 @@ pub struct OrderPlaced {
     /// Which.
     pub order_id: OrderId,
     /// For whom.
-    #[schemars(extend("x-personal" = true))]
-    pub customer_id: CustomerId,
+    pub customer_id: Redacted<CustomerId>,
     /// What.
     pub lines: Lines,
     /// For how much.
@@ -184,12 +186,10 @@ pub struct OrderCancelled {
     /// Which.
     pub order_id: OrderId,
     /// For whom.
-    #[schemars(extend("x-personal" = true))]
-    pub customer_id: CustomerId,
+    pub customer_id: Redacted<CustomerId>,
     /// Why, if the customer said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-personal" = true))]
-    pub reason: Option<String>,
+    pub reason: Option<Redacted<String>>,
 }
 
 impl Event for OrderCancelled {
@@ -300,7 +300,7 @@ mod tests {
     fn an_order_is_cancelled_once() {
         let (cancelled, event) = order().cancel(Some("changed my mind".into())).unwrap();
         assert_eq!(cancelled.status(), OrderStatus::Cancelled);
-        assert_eq!(event.reason.as_deref(), Some("changed my mind"));
+        assert_eq!(event.reason, Some("changed my mind".to_owned().into()));
         assert_eq!(cancelled.cancel(None), Err(AlreadyCancelled));
     }
 }

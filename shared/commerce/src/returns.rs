@@ -4,7 +4,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use towpath::{Aggregate, AggregateId, Entity, Event, Storage};
+use towpath::{Aggregate, AggregateId, Entity, Event, Redacted, Storage};
 
 use crate::order::Lines;
 use crate::payment::Payment;
@@ -29,7 +29,7 @@ impl Return {
         total_cents: Cents,
     ) -> (Self, ReturnReceived) {
         let received =
-            ReturnReceived { checkout_id: checkout_id.clone(), customer_id: customer_id.clone(), total_cents };
+            ReturnReceived { checkout_id: checkout_id.clone(), customer_id: customer_id.clone().into(), total_cents };
         (Self { checkout_id, customer_id, lines, total_cents, closed: false }, received)
     }
 
@@ -37,7 +37,7 @@ impl Return {
     pub fn close(self) -> (Self, ReturnClosed) {
         let closed = ReturnClosed {
             checkout_id: self.checkout_id.clone(),
-            customer_id: self.customer_id.clone(),
+            customer_id: self.customer_id.clone().into(),
             total_cents: self.total_cents,
         };
         (Self { closed: true, ..self }, closed)
@@ -66,8 +66,7 @@ pub struct ReturnReceived {
     /// Of which checkout.
     pub checkout_id: CheckoutId,
     /// From whom.
-    #[schemars(extend("x-personal" = true))]
-    pub customer_id: CustomerId,
+    pub customer_id: Redacted<CustomerId>,
     /// What they had cost.
     pub total_cents: Cents,
 }
@@ -105,8 +104,7 @@ pub struct ReturnClosed {
     /// Of which checkout.
     pub checkout_id: CheckoutId,
     /// Whose.
-    #[schemars(extend("x-personal" = true))]
-    pub customer_id: CustomerId,
+    pub customer_id: Redacted<CustomerId>,
     /// What was given back.
     pub total_cents: Cents,
 }

@@ -38,6 +38,7 @@ pub mod panics;
 pub mod planted;
 pub mod ports;
 mod rebuild;
+mod redacted;
 pub mod relay;
 mod replay;
 mod report;
@@ -67,6 +68,7 @@ pub use ids::{
     InvalidId, Producer, Rev, Seq, TenantId, Traceparent,
 };
 pub use older::{AlsoWrites, InvalidAlsoWrites, Older};
+pub use redacted::Redacted;
 pub use report::{Counts, Failed, Happened, Then};
 pub use saga::{Next, Orchestrator, Saga, SagaRow, Stage, Timer};
 pub use signal::{Firing, Instruction, Replay, Skipped, Ticket, Verb, Wake};

@@ -6,7 +6,8 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::{
-    AggregateId, AggregateType, CausationId, ConsumerName, CorrelationId, EventId, EventType, Seq, TenantId, Timestamp,
+    AggregateId, AggregateType, CausationId, ConsumerName, CorrelationId, EventId, EventType, Redacted, Seq, TenantId,
+    Timestamp,
 };
 
 macro_rules! schema {
@@ -25,6 +26,23 @@ macro_rules! schema {
             }
         })*
     };
+}
+
+/// As the value's own, and marked.
+impl<T: JsonSchema> JsonSchema for Redacted<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = T::json_schema(generator);
+        schema.insert("x-personal".to_owned(), true.into());
+        schema
+    }
 }
 
 schema! {

@@ -106,7 +106,7 @@ pub fn consumer() -> Consumer {
 }
 
 async fn earn(cx: &Context<'_>, order: Received<OrderPlaced>) -> Result<Tx, Failure> {
-    let id = &order.customer_id;
+    let id = order.customer_id.reveal();
     let points = cx.load::<Points>(id).await?.unwrap_or_default();
     let tx = Tx::new().record(Earned { id: id.clone(), order: Some(order.order_id.clone()) });
     let third = (points.orders + 1).is_multiple_of(3);

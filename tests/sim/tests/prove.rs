@@ -20,12 +20,12 @@ fn placed(dice: &mut Dice) -> OrderPlaced {
 }
 
 fn cancelled(dice: &mut Dice) -> OrderCancelled {
-    OrderCancelled { order_id: shop::id(&order(dice)), customer_id: shop::id("c-1"), reason: None }
+    OrderCancelled { order_id: shop::id(&order(dice)), customer_id: shop::id("c-1").into(), reason: None }
 }
 
 fn returned(dice: &mut Dice) -> ReturnClosed {
     let total_cents = 450.try_into().unwrap();
-    ReturnClosed { checkout_id: shop::id(&order(dice)), customer_id: shop::id("c-1"), total_cents }
+    ReturnClosed { checkout_id: shop::id(&order(dice)), customer_id: shop::id("c-1").into(), total_cents }
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn a_consumer_that_writes_another_row_with_each_attempt_is_found() {
         let handler = async |cx: &Context<'_>, order: Received<OrderPlaced>| -> Result<Tx, Failure> {
             let text = format!("seen as {}", cx.new_id());
             Ok(Tx::new().put(commerce::customer::TimelineEntry::new(
-                &order.customer_id,
+                order.customer_id.reveal(),
                 &order.order_id,
                 order.envelope(),
                 text,
@@ -74,7 +74,7 @@ fn a_row_of_several_aggregates_that_takes_the_last_write_is_found() {
     }
     prove(|| {
         let handler = async |_: &Context<'_>, order: Received<OrderPlaced>| -> Result<Tx, Failure> {
-            let (customer_id, order_id) = (order.customer_id.to_string(), order.order_id.to_string());
+            let (customer_id, order_id) = (order.customer_id.reveal().to_string(), order.order_id.to_string());
             Ok(Tx::new().put(LastOrder { customer_id, order_id }))
         };
         Consumer::new("last-order").on(handler)
