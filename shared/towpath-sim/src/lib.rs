@@ -62,6 +62,8 @@ mod guides {
     struct Consumer;
     #[doc = include_str!("../../../docs/guides/event.md")]
     struct Event;
+    #[doc = include_str!("../../../docs/guides/projection.md")]
+    struct Projection;
     #[doc = include_str!("../../../docs/guides/saga.md")]
     struct Saga;
 }
