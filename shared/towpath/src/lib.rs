@@ -30,8 +30,10 @@ mod envelope;
 mod event;
 mod failure;
 mod group;
+mod hold;
 mod ids;
 mod journal;
+mod lanes;
 pub mod limits;
 mod older;
 pub mod panics;
@@ -62,10 +64,12 @@ pub use effect::{Effect, EffectKey, IfUnknown, ProviderError};
 pub use envelope::{Data, Envelope, EventId, FORMAT, InvalidEnvelope, Kind, Prior, Visibility};
 pub use event::{Aggregate, Command, Entity, Event, Received, Storage, Summary, View};
 pub use failure::{Failure, OUTCOME_UNKNOWN, OrReject, Reason};
+pub use hold::{AllHolds, Hold, Holds, LATE_MARKS, TooManyHolds};
 pub use ids::{
     AggregateId, AggregateKey, AggregateType, CausationId, ConsumerName, CorrelationId, Era, EventType, IdempotencyKey,
     InvalidId, Producer, Rev, Seq, TenantId, Traceparent,
 };
+pub use lanes::{HotLanes, InvalidHotLanes, Lanes, MOST_LANES};
 pub use older::{AlsoWrites, InvalidAlsoWrites, Older};
 pub use report::{Counts, Failed, Then};
 pub use saga::{Next, Orchestrator, Saga, SagaRow, Stage, Timer};
