@@ -11,8 +11,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use towpath::{Lanes, TenantId};
 use towpath::audit::{AuditOptions, tick};
+use towpath::{Lanes, TenantId};
 
 use towpath::planted::is_on;
 

@@ -51,9 +51,8 @@ fn orders(tenant: &str, pace: u64, phase: u64) -> impl Iterator<Item = Command> 
         let (tenant, order) = (tenant.to_owned(), format!("o-{number}"));
         let ask = move |instance: Rc<Instance>| {
             let (tenant, order) = (tenant.clone(), order.clone());
-            let place = async move {
-                shop::place(instance.command_ports(), &tenant, &order, &[("tea", 1)]).await.is_some()
-            };
+            let place =
+                async move { shop::place(instance.command_ports(), &tenant, &order, &[("tea", 1)]).await.is_some() };
             place.boxed_local()
         };
         let at = Duration::from_millis(phase + number * pace);
@@ -94,7 +93,9 @@ fn p99(mut of: Vec<u64>) -> u64 {
 fn p11_a_tenant_at_a_hundred_times_the_rate_does_not_double_the_others_p99_lag() {
     let (alone, _) = lags(false, Lanes::all(1));
     let (beside, noisy) = lags(true, Lanes::all(1));
-    println!("p99 lag of {QUIET} quiet tenants: {alone} ms without the noisy one, {beside} ms beside it; its own {noisy} ms");
+    println!(
+        "p99 lag of {QUIET} quiet tenants: {alone} ms without the noisy one, {beside} ms beside it; its own {noisy} ms"
+    );
     assert!(noisy > 10 * alone, "it is not noisy enough to say anything");
     assert!(beside < 2 * alone, "the others' p99 lag went from {alone} ms to {beside} ms");
 }
