@@ -14,7 +14,7 @@ use towpath::audit::{AuditOptions, AuditPorts, AuditReport, tick};
 use towpath::ports::{
     Answer, AuditState, CommitError, CursorHome, CursorKey, DueTimer, IndexRow, Ledger, Registered, Wakes,
 };
-use towpath::{ConsumerName, Rev, Timestamp, Wake};
+use towpath::{AllHolds, ConsumerName, Holds, Rev, TenantId, Timestamp, Wake};
 use towpath_aws::{AwsStore, LambdaHost, WakeQueues};
 
 use crate::output::{FAILED, count, exit, now, say, table};
@@ -55,6 +55,7 @@ struct Line {
     queued: Option<u64>,
     compared: u64,
     unaccounted: u64,
+    held: u64,
     overdue: u64,
     woken: u64,
 }
@@ -93,8 +94,9 @@ fn report(pipeline: &Pipeline, found: &AuditReport, course: Course) -> Report {
         queued: None,
         compared: found.compared,
         unaccounted: found.unaccounted,
+        held: found.held,
         overdue: found.overdue,
-        woken: found.woken,
+        woken: found.woken + found.resumed,
     };
     let trouble = |(consumer, error): &(ConsumerName, towpath::ports::Unavailable)| {
         format!(
@@ -117,14 +119,14 @@ fn report(pipeline: &Pipeline, found: &AuditReport, course: Course) -> Report {
 fn render(report: &Report) -> String {
     let woken = if report.dry_run { "would wake" } else { "woken" };
     let line = |(name, line): (&ConsumerName, &Line)| {
-        let Line { queued, compared, unaccounted, overdue, woken } = line;
+        let Line { queued, compared, unaccounted, held, overdue, woken } = line;
         let queued = queued.map_or_else(|| "?".to_owned(), |queued| queued.to_string());
-        let [compared, unaccounted, overdue, woken] =
-            [compared, unaccounted, overdue, woken].map(|number| number.to_string());
-        [name.to_string(), queued, compared, unaccounted, overdue, woken]
+        let [compared, unaccounted, held, overdue, woken] =
+            [compared, unaccounted, held, overdue, woken].map(|number| number.to_string());
+        [name.to_string(), queued, compared, unaccounted, held, overdue, woken]
     };
-    let header = ["consumer", "in its queue", "compared", "unaccounted", "overdue", woken];
-    let table = table(header, &[1, 2, 3, 4, 5], report.consumers.iter().map(line));
+    let header = ["consumer", "in its queue", "compared", "unaccounted", "held", "overdue", woken];
+    let table = table(header, &[1, 2, 3, 4, 5, 6], report.consumers.iter().map(line));
     let swept = match report.swept {
         Some(at) => format!("the whole journal was last gone through at {at}"),
         None => "the whole journal has not been gone through yet".to_owned(),
@@ -183,6 +185,24 @@ impl Ledger for DryLedger<'_> {
 
     fn timers(&self, before: Timestamp, limit: usize) -> Answer<'_, Vec<DueTimer>> {
         self.0.timers(before, limit)
+    }
+
+    fn all_holds(&self) -> Answer<'_, AllHolds> {
+        self.0.all_holds()
+    }
+
+    fn keep_holds<'a>(&'a self, _: &'a ConsumerName, _: &'a Holds, _: Rev) -> Answer<'a, (), CommitError> {
+        ready(Ok(())).boxed_local()
+    }
+
+    fn held<'a>(
+        &'a self,
+        home: CursorHome,
+        of: &'a ConsumerName,
+        tenant: &'a TenantId,
+        limit: usize,
+    ) -> Answer<'a, Vec<CursorKey>> {
+        self.0.held(home, of, tenant, limit)
     }
 
     fn audit_state(&self) -> Answer<'_, AuditState> {

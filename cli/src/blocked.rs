@@ -197,8 +197,9 @@ pub(crate) async fn read(pipeline: &Pipeline, filters: &Filters, wanted: Wanted)
         return Err(Usage(format!("no such consumer handles {wanted}: `towpath status` names the consumers")).into());
     }
     let mut rows = Vec::new();
+    let holds = pipeline.store.all_holds().await.context("it cannot be read who is held")?;
     for home in [CursorHome::Progress, CursorHome::Views] {
-        let keys: Vec<CursorKey> = match &filters.aggregate {
+        let mut keys: Vec<CursorKey> = match &filters.aggregate {
             Some(aggregate) => consumers
                 .iter()
                 .filter(|known| known.consumer.home == home)
@@ -209,7 +210,16 @@ pub(crate) async fn read(pipeline: &Pipeline, filters: &Filters, wanted: Wanted)
                 due.context("the index of waiting rows cannot be read")?
             }
         };
-        let keys: Vec<CursorKey> = keys.into_iter().filter(|key| filters.names(key)).collect();
+        if filters.aggregate.is_none() && wanted.includes(Status::Held) {
+            for known in consumers.iter().filter(|known| known.consumer.home == home) {
+                let of = &known.consumer.name;
+                for tenant in holds.get(of).into_iter().flat_map(|holds| holds.tenants.keys()) {
+                    let held = pipeline.store.held(home, of, tenant, usize::MAX).await;
+                    keys.extend(held.context("the held rows cannot be read")?);
+                }
+            }
+        }
+        keys.retain(|key| filters.names(key));
         rows.extend(self::rows(pipeline, home, keys).await?);
     }
     rows.retain(|row| wanted.includes(row.cursor.status) && filters.describes(row, &span));

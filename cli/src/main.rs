@@ -6,6 +6,7 @@ mod catalogue;
 mod changes;
 mod dlq;
 mod fingerprint;
+mod hold;
 mod journal;
 mod metrics;
 mod new;
@@ -41,6 +42,10 @@ enum Command {
     /// Look at rows that wait for an operator, try them again, or pass over an event.
     #[command(subcommand)]
     Dlq(dlq::Verb),
+    /// Stop one tenant at one consumer; its events wait in the journal. A dry run, unless --yes is given.
+    Hold(hold::Options),
+    /// Let a tenant go on that was held. A dry run, unless --yes is given.
+    Resume(hold::Options),
     /// Let a consumer apply events again: a dry run, unless --yes is given.
     Replay(replay::Options),
     /// Show what caused what, and what each consumer made of it.
@@ -80,6 +85,8 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     match &cli.command {
         Command::Status(options) => status::run(&cli.stack, options).await,
         Command::Dlq(verb) => dlq::run(&cli.stack, verb).await,
+        Command::Hold(options) => hold::run(&cli.stack, options, hold::What::Hold).await,
+        Command::Resume(options) => hold::run(&cli.stack, options, hold::What::Resume).await,
         Command::Replay(options) => replay::run(&cli.stack, options).await,
         Command::Trace(options) => trace::run(&cli.stack, options).await,
         Command::Watch(options) => watch::run(&cli.stack, options).await,

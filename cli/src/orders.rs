@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval, sleep};
-use towpath::ports::{Consistency, CursorHome, CursorKey, Store, Wakes};
+use towpath::ports::{Consistency, CursorHome, CursorKey, Ledger, Store, Wakes};
 use towpath::{Cursor, Instruction, Status, Verb, Wake};
 use towpath_aws::operate::{Blocked, Deed, Order};
 
@@ -122,11 +122,22 @@ pub(crate) fn ticks(rate: u32) -> tokio::time::Interval {
 
 async fn send(pipeline: &Pipeline, course: &Course<'_>, rows: &[Row], interrupt: &Interrupt) -> (usize, Result<()>) {
     let wakes = pipeline.wakes();
+    let holds = match pipeline.store.all_holds().await.context("it cannot be read who is held") {
+        Ok(holds) => holds,
+        Err(error) => return (0, Err(error)),
+    };
     let (mut ticks, bar) = (ticks(course.rate), bar(rows.len(), "ordering"));
     for (index, row) in rows.iter().enumerate() {
         ticks.tick().await;
         if interrupt.came() {
             return (index, Ok(()));
+        }
+        let CursorKey { aggregate, consumer } = &row.key;
+        if holds.get(consumer).is_some_and(|of| of.has(&aggregate.tenant)) {
+            let tenant = &aggregate.tenant;
+            let resume = pipeline.command(&format!("resume {consumer} --tenant {tenant}"));
+            let why = format!("{tenant} is held at {consumer}, which does nothing about {aggregate} until: {resume}");
+            return (index, Err(anyhow::Error::msg(why)));
         }
         let sent = order(pipeline, &wakes, course, row).await;
         if sent.is_err() {

@@ -14,6 +14,7 @@ use towpath_aws::AwsStore;
 use towpath_aws::audit::Window;
 
 use crate::audit;
+use crate::hold;
 use crate::metrics;
 use crate::output::{now, print};
 use crate::pipeline::Pipeline;
@@ -54,6 +55,7 @@ struct Line {
     applied: u64,
     waiting: u64,
     parked: u64,
+    held: u64,
     duplicates: u64,
     gaps: u64,
     lag_p50_ms: Option<f64>,
@@ -70,6 +72,7 @@ struct Report {
     hours: u64,
     consumers: Vec<Line>,
     unaccounted: u64,
+    holds: Vec<hold::Line>,
     sagas: Vec<sagas::Waiting>,
     /// Were there more sagas than are counted?
     more_sagas: bool,
@@ -111,6 +114,7 @@ async fn look(stack: &Stack, options: &Options) -> Result<Report> {
             applied: account.applied,
             waiting: account.waiting,
             parked: account.parked,
+            held: account.held,
             duplicates: counted.duplicates,
             gaps: counted.gaps,
             lag_p50_ms: counted.lag(50),
@@ -122,8 +126,8 @@ async fn look(stack: &Stack, options: &Options) -> Result<Report> {
     let consumers: Vec<Line> = accounts.into_iter().map(line).collect();
     let unaccounted = consumers.iter().map(|line| line.unaccounted).sum();
     let (sagas, more_sagas) = sagas::read(&store, now).await?;
-    let stack = stack.name.clone();
-    Ok(Report { stack, at: at(0), hours: options.hours, consumers, unaccounted, sagas, more_sagas })
+    let (stack, holds) = (stack.name.clone(), hold::lines(&store).await?);
+    Ok(Report { stack, at: at(0), hours: options.hours, consumers, unaccounted, holds, sagas, more_sagas })
 }
 
 fn render(report: &Report, target: &Target) -> String {
@@ -134,6 +138,7 @@ fn render(report: &Report, target: &Target) -> String {
         "applied",
         "waiting",
         "parked",
+        "held",
         "duplicates",
         "gaps",
         "lag p50",
@@ -143,7 +148,7 @@ fn render(report: &Report, target: &Target) -> String {
     ]);
     let lag = |millis: Option<f64>| millis.map_or_else(|| "–".to_owned(), |millis| format!("{millis:.0} ms"));
     for line in &report.consumers {
-        let counts = [line.committed, line.applied, line.waiting, line.parked, line.duplicates, line.gaps];
+        let counts = [line.committed, line.applied, line.waiting, line.parked, line.held, line.duplicates, line.gaps];
         let mut cells = vec![line.consumer.clone()];
         cells.extend(counts.iter().map(u64::to_string));
         let fresh = line.fresh.map_or_else(|| "–".to_owned(), |percent| format!("{percent:.1} %"));
@@ -167,7 +172,7 @@ fn render(report: &Report, target: &Target) -> String {
     if report.unaccounted > 0 {
         next = format!("{next}\nwhat is missing, at once:  {}", target.command("status --audit"));
     }
-    let sagas = sagas::render(&report.sagas, report.more_sagas);
+    let sagas = hold::table_of(&report.holds) + &sagas::render(&report.sagas, report.more_sagas);
     format!(
         "{} at {}, events of the last {hours}\n{table}{sagas}\nunaccounted events: {}{next}",
         report.stack, report.at, report.unaccounted

@@ -49,6 +49,7 @@ impl From<&Order> for Line {
             Deed::Retry(blocked) | Deed::Skip(blocked) => (Some(blocked), None, None),
             Deed::Replay(id) => (None, Some(*id), None),
             Deed::Rebuild(build) | Deed::Swap(build) | Deed::Drop(build) => (None, None, Some(*build)),
+            Deed::Hold | Deed::Resume => (None, None, None),
         };
         Self {
             at: order.at,
@@ -73,6 +74,8 @@ fn what(order: &Order) -> &'static str {
         Deed::Rebuild(_) => "rebuild",
         Deed::Swap(_) => "swap",
         Deed::Drop(_) => "drop",
+        Deed::Hold => "hold",
+        Deed::Resume => "resume",
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use towpath::ports::{Consistency, CursorKey, IndexRow, Ledger, Registered, Store, Unavailable};
-use towpath::{AggregateKey, ConsumerName, Status, Timestamp};
+use towpath::{AggregateKey, ConsumerName, Holds, Status, Timestamp};
 
 use crate::AwsStore;
 
@@ -15,8 +15,10 @@ pub struct Account {
     pub committed: u64,
     /// Those that its cursors have passed.
     pub applied: u64,
-    /// Those behind a parked or held row.
+    /// Those behind a parked row.
     pub parked: u64,
+    /// Those of a tenant that an operator has stopped, or whose rows are being woken.
+    pub held: u64,
     /// Those on their way: younger than the window's grace, or behind an event that is being tried again.
     pub waiting: u64,
     /// The rest. A healthy pipeline has none.
@@ -37,7 +39,7 @@ pub struct Window {
 impl AwsStore {
     /// Accounts for all events of the window, page by page, for every registered consumer.
     pub async fn audit(&self, window: Window) -> Result<BTreeMap<ConsumerName, Account>, Unavailable> {
-        let consumers = self.consumers().await?;
+        let (consumers, holds) = (self.consumers().await?, self.all_holds().await?);
         let mut accounts: BTreeMap<ConsumerName, Account> =
             consumers.iter().map(|consumer| (consumer.name.clone(), Account::default())).collect();
         let mut place = None;
@@ -45,7 +47,8 @@ impl AwsStore {
             let (rows, next) = self.committed(window.since, window.until, place.as_deref()).await?;
             for consumer in &consumers {
                 let account = accounts.entry(consumer.name.clone()).or_default();
-                self.account(consumer, &rows, window.settled_before, account).await?;
+                let holds = holds.get(&consumer.name).cloned().unwrap_or_default();
+                self.account((consumer, &holds), &rows, window.settled_before, account).await?;
             }
             place = next;
             if place.is_none() {
@@ -56,7 +59,7 @@ impl AwsStore {
 
     async fn account(
         &self,
-        consumer: &Registered,
+        (consumer, holds): (&Registered, &Holds),
         rows: &[IndexRow],
         settled: Timestamp,
         account: &mut Account,
@@ -75,8 +78,9 @@ impl AwsStore {
             account.committed += 1;
             match cursors.get(&row.aggregate).copied().flatten().map(|position| &position.cursor) {
                 Some(cursor) if consumer.has_passed(cursor, &row.event_type, row.seq) => account.applied += 1,
-                Some(cursor) if matches!(cursor.status, Status::Parked | Status::Held) => account.parked += 1,
+                Some(cursor) if cursor.status == Status::Parked => account.parked += 1,
                 Some(cursor) if cursor.status == Status::Retrying => account.waiting += 1,
+                _ if holds.tenants.contains_key(&row.aggregate.tenant) => account.held += 1,
                 _ if row.event_id.at() >= settled => account.waiting += 1,
                 _ => account.unaccounted += 1,
             }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use towpath::AlsoWrites;
+use towpath::{AlsoWrites, Lanes, MOST_LANES};
 
 /// The tables of a stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub struct RelayConfig {
     /// Where commands go.
     pub commands_topic_arn: String,
     /// Message groups of one tenant.
-    pub lanes: u16,
+    pub lanes: Lanes,
     /// Keeps stream records that could not be read.
     pub failures_queue_url: String,
 }
@@ -100,7 +100,7 @@ pub fn relay(lookup: impl Fn(&str) -> Option<String>) -> Result<RelayConfig, Inv
         common: env.common(),
         events_topic_arn: env.text("TOWPATH_EVENTS_TOPIC_ARN"),
         commands_topic_arn: env.text("TOWPATH_COMMANDS_TOPIC_ARN"),
-        lanes: env.number("TOWPATH_LANES", 1..=1000),
+        lanes: Lanes { each: env.number("TOWPATH_LANES", 1..=MOST_LANES), hot: env.optional("TOWPATH_HOT_LANES") },
         failures_queue_url: env.text("TOWPATH_RELAY_FAILURES_QUEUE_URL"),
     };
     env.finish(config)
@@ -207,6 +207,7 @@ mod tests {
             "TOWPATH_OUTBOX_RETENTION_DAYS" => "0",
             "TOWPATH_LOG_LEVEL" => "INFO",
             "TOWPATH_ALSO_WRITES" => "order.placed@1",
+            "TOWPATH_HOT_LANES" => "acme=8",
             _ => "x",
         };
         Some(value.into())
@@ -224,6 +225,7 @@ mod tests {
     fn everything_missing_or_wrong_is_named_in_one_message() {
         let message = relay(|name| match name {
             "TOWPATH_LANES" => Some("0".into()),
+            "TOWPATH_HOT_LANES" => Some("acme".into()),
             "TOWPATH_OUTBOX_TABLE" | "TOWPATH_VIEWS_TABLE" => None,
             "TOWPATH_LOG_LEVEL" => Some("loud".into()),
             "TOWPATH_ALSO_WRITES" => Some("order.placed".into()),
@@ -233,7 +235,9 @@ mod tests {
             message.unwrap_err().to_string(),
             "the function's environment is not complete: TOWPATH_LOG_LEVEL must be one of error, warn, info, debug, \
              trace; TOWPATH_OUTBOX_TABLE is missing; TOWPATH_VIEWS_TABLE is missing; TOWPATH_ALSO_WRITES: it must be a \
-             list like order.placed@1,order.cancelled@2, or empty; TOWPATH_LANES must be a number from 1 to 1000; see Environment in template.yaml"
+             list like order.placed@1,order.cancelled@2, or empty; TOWPATH_LANES must be a number from 1 to 1000; \
+             TOWPATH_HOT_LANES: it must be a list like acme=8,globex=4 with numbers from 1 to 1000, each tenant once, or \
+             empty; see Environment in template.yaml"
         );
     }
 }

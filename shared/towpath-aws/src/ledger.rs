@@ -1,4 +1,4 @@
-//! The core's `Ledger` port on DynamoDB: what an auditor reads, page by page, and the one row that it writes.
+//! The core's `Ledger` port on DynamoDB: what an auditor reads, page by page, and the rows that it writes.
 //! Must not know: what it makes of them.
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
@@ -9,12 +9,13 @@ use serde_json::Value;
 use towpath::ports::{
     Answer, AuditState, CommitError, CursorHome, CursorKey, DueTimer, IndexRow, Ledger, Registered, Unavailable,
 };
-use towpath::{AggregateKey, CorrelationId, EventId, Rev, SagaRow, Timestamp};
+use towpath::{AggregateKey, AllHolds, ConsumerName, CorrelationId, EventId, Holds, Rev, SagaRow, TenantId, Timestamp};
 
 use crate::AwsStore;
 use crate::commit::{Condition, item_at};
 use crate::rows::{
-    AuditItem, BY_DUE, BY_TIME, DUE_SHARDS, DueItem, INDEX_SHARDS, IndexItem, SagaItem, audit_key, bucket,
+    AuditItem, BY_DUE, BY_TIME, DUE_SHARDS, DueItem, HOLDS, HoldsItem, INDEX_SHARDS, IndexItem, SagaItem, audit_key,
+    bucket, held_shard, holds_key,
 };
 use crate::store::{Item, decode, number, unavailable, unreadable};
 
@@ -109,7 +110,7 @@ impl AwsStore {
     }
 
     /// A shard of a table's index of due rows, the most overdue first.
-    fn due_of(&self, table: &str, shard: u64, before: Timestamp, limit: usize) -> QueryFluentBuilder {
+    fn due_of(&self, table: &str, shard: impl ToString, before: Timestamp, limit: usize) -> QueryFluentBuilder {
         self.dynamodb
             .query()
             .table_name(table)
@@ -144,6 +145,54 @@ impl AwsStore {
         found.sort();
         found.truncate(limit);
         Ok(found.into_iter().map(|(_, key)| key).collect())
+    }
+
+    /// The rows that a consumer holds of a tenant, those first whose time comes first.
+    async fn query_held(
+        &self,
+        home: CursorHome,
+        of: &ConsumerName,
+        tenant: &TenantId,
+        limit: usize,
+    ) -> Result<Vec<CursorKey>, Unavailable> {
+        let mut found = Vec::new();
+        for shard in 0..DUE_SHARDS {
+            let shard = held_shard(of, tenant, shard);
+            let mut rows = self.due_of(self.home(home), shard, Timestamp::MAX, limit).into_paginator().items().send();
+            while found.len() < limit
+                && let Some(item) = rows.next().await
+            {
+                let row: DueItem = decode(item.map_err(unavailable("Query of held rows"))?, "a held row")?;
+                found.extend(row.cursor());
+            }
+        }
+        Ok(found)
+    }
+
+    async fn query_holds(&self) -> Result<AllHolds, Unavailable> {
+        let mut rows = self
+            .dynamodb
+            .query()
+            .table_name(&self.tables.progress)
+            .key_condition_expression("#pk = :holds")
+            .expression_attribute_names("#pk", "pk")
+            .expression_attribute_values(":holds", AttributeValue::S(HOLDS.to_owned()))
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send();
+        let mut holds = AllHolds::new();
+        while let Some(item) = rows.next().await {
+            let row: HoldsItem = decode(item.map_err(unavailable("Query of holds"))?, "the holds of a consumer")?;
+            let of = row.consumer();
+            holds.extend(of.zip(Some(row.into_holds().map_err(unreadable)?)));
+        }
+        Ok(holds)
+    }
+
+    async fn write_holds(&self, of: &ConsumerName, to: &Holds, expect: Rev) -> Result<(), CommitError> {
+        let item = item_at(&holds_key(of), &HoldsItem::new(to))?;
+        self.put(self.tables.progress.clone(), item, Condition::written("pk", expect), None).await
     }
 
     /// Timers whose time lies before `before`, of all shards, the earliest first.
@@ -211,6 +260,24 @@ impl Ledger for AwsStore {
 
     fn timers(&self, before: Timestamp, limit: usize) -> Answer<'_, Vec<DueTimer>> {
         Box::pin(self.query_timers(before, limit))
+    }
+
+    fn all_holds(&self) -> Answer<'_, AllHolds> {
+        Box::pin(self.query_holds())
+    }
+
+    fn keep_holds<'a>(&'a self, of: &'a ConsumerName, to: &'a Holds, expect: Rev) -> Answer<'a, (), CommitError> {
+        Box::pin(self.write_holds(of, to, expect))
+    }
+
+    fn held<'a>(
+        &'a self,
+        home: CursorHome,
+        of: &'a ConsumerName,
+        tenant: &'a TenantId,
+        limit: usize,
+    ) -> Answer<'a, Vec<CursorKey>> {
+        Box::pin(self.query_held(home, of, tenant, limit))
     }
 
     fn audit_state(&self) -> Answer<'_, AuditState> {

@@ -30,5 +30,5 @@ pub use lambda::http;
 pub use lambda::{Exit, run_auditor, run_consumer, run_consumer_with, run_relay};
 pub use provider::{HttpProvider, InvalidProvider};
 pub use queues::{DeadLetterQueue, QueueUrls, WakeQueues};
-pub use store::AwsStore;
+pub use store::{AwsStore, HOLDS_AGE};
 pub use topics::{SnsTopics, TopicArns};

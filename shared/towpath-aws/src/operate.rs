@@ -44,6 +44,10 @@ pub enum Deed {
     Swap(u32),
     /// To remove this build.
     Drop(u32),
+    /// To stop the tenant.
+    Hold,
+    /// To let the tenant go on.
+    Resume,
 }
 
 /// The parked row that an order is about.

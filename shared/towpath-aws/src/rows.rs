@@ -16,9 +16,13 @@ use towpath::{
     Older, Place, Prior, Producer, SagaRow, Seq, TenantId, Timestamp, Traceparent, Visibility,
 };
 
-pub(crate) use cursor::{BY_DUE, CursorItem, DUE_SHARDS, DueItem, Signature, SkipItem, cursor_key, skip_key, skips_of};
+pub(crate) use cursor::{
+    BY_DUE, CursorItem, DUE_SHARDS, DueItem, Signature, SkipItem, cursor_key, held_shard, skip_key, skips_of,
+};
 pub(crate) use order::{OrderItem, order_key, orders_of};
-pub(crate) use registry::{AuditItem, BuildsItem, REGISTRY, RegistryItem, audit_key, builds_key};
+pub(crate) use registry::{
+    AuditItem, BuildsItem, HOLDS, HoldsItem, REGISTRY, RegistryItem, audit_key, builds_key, holds_key,
+};
 pub(crate) use snapshot::{SnapshotItem, snapshot_key};
 pub(crate) use watch::{WATCHES, WatchItem, watch_key};
 

@@ -17,14 +17,14 @@ use towpath::ports::{
     Answer, CommitError, Consistency, CursorHome, CursorKey, Head, JournalRow, KeptAnswer, Position, Snapshot, Store,
     Stored, Unavailable,
 };
-use towpath::{AggregateKey, Builds, ConsumerName, IdempotencyKey, Seq, Skipped, TenantId};
+use towpath::{AggregateKey, Builds, ConsumerName, Holds, IdempotencyKey, Seq, Skipped, TenantId};
 
 use crate::commit::{Condition, item as to_row};
 use crate::config::Tables;
 use crate::rows::{
-    AnswerItem, BuildsItem, CursorItem, EntityItem, OutboxItem, RowKey, SkipItem, SnapshotItem, ViewItem,
+    AnswerItem, BuildsItem, CursorItem, EntityItem, HoldsItem, OutboxItem, RowKey, SkipItem, SnapshotItem, ViewItem,
 };
-use crate::rows::{answer_key, builds_key, cursor_key, skip_key, skips_of, snapshot_key, view_partition};
+use crate::rows::{answer_key, builds_key, cursor_key, holds_key, skip_key, skips_of, snapshot_key, view_partition};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
@@ -35,22 +35,46 @@ const BATCH_GET_ROUNDS: u32 = 4;
 /// show the same events, so nothing that rests on it can be wrong.
 const BUILDS_AGE: Duration = Duration::from_secs(1);
 
+/// How old the holds may be that a consumer goes by: so long after the order may it still begin with an event of a tenant
+/// that was stopped. It keeps nothing back before it has read the row itself.
+pub const HOLDS_AGE: Duration = Duration::from_secs(5);
+
 /// The tables of a stack.
 #[derive(Debug, Clone)]
 pub struct AwsStore {
     pub(crate) dynamodb: Client,
     pub(crate) tables: Tables,
     pub(crate) outbox_retention_days: u32,
-    builds: Lately,
+    builds: Lately<Builds>,
+    holds: Lately<Holds>,
 }
 
-/// The builds of projections as this process has seen them lately, so that reading a row needs no second read.
-type Lately = Arc<Mutex<HashMap<ConsumerName, (Instant, Builds)>>>;
+/// What a row of a consumer said when this process read it last, so that not every event needs a second read.
+#[derive(Debug, Clone)]
+struct Lately<T>(Arc<Mutex<HashMap<ConsumerName, (Instant, T)>>>);
+
+impl<T: Clone> Lately<T> {
+    fn known(&self, of: &ConsumerName, age: Duration) -> Option<T> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(of).filter(|(at, _)| at.elapsed() < age).map(|(_, what)| what.clone())
+    }
+
+    fn learn(&self, of: &ConsumerName, what: T) -> T {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(of.clone(), (Instant::now(), what.clone()));
+        what
+    }
+}
+
+impl<T> Default for Lately<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
 
 impl AwsStore {
     /// A store over these tables; journal rows expire after `outbox_retention_days`, 0 for never.
     pub fn new(dynamodb: Client, tables: Tables, outbox_retention_days: u32) -> Self {
-        Self { dynamodb, tables, outbox_retention_days, builds: Lately::default() }
+        Self { dynamodb, tables, outbox_retention_days, builds: Lately::default(), holds: Lately::default() }
     }
 
     /// Opens the connection before the first event comes: in init the CPU is not throttled.
@@ -201,11 +225,8 @@ impl AwsStore {
     }
 
     async fn get_builds(&self, of: &ConsumerName, consistency: Consistency) -> Result<Builds, Unavailable> {
-        if consistency == Consistency::Eventual {
-            let known = self.builds.lock().unwrap_or_else(PoisonError::into_inner).get(of).copied();
-            if let Some((_, builds)) = known.filter(|(at, _)| at.elapsed() < BUILDS_AGE) {
-                return Ok(builds);
-            }
+        if let Some(known) = self.builds.known(of, BUILDS_AGE).filter(|_| consistency == Consistency::Eventual) {
+            return Ok(known);
         }
         let builds = match self.get_progress(&builds_key(of)).await? {
             Some(item) => {
@@ -213,8 +234,18 @@ impl AwsStore {
             }
             None => Builds::default(),
         };
-        self.builds.lock().unwrap_or_else(PoisonError::into_inner).insert(of.clone(), (Instant::now(), builds));
-        Ok(builds)
+        Ok(self.builds.learn(of, builds))
+    }
+
+    async fn get_holds(&self, of: &ConsumerName, consistency: Consistency) -> Result<Holds, Unavailable> {
+        if let Some(known) = self.holds.known(of, HOLDS_AGE).filter(|_| consistency == Consistency::Eventual) {
+            return Ok(known);
+        }
+        let holds = match self.get_progress(&holds_key(of)).await? {
+            Some(item) => decode::<HoldsItem>(item, "the holds of a consumer")?.into_holds().map_err(unreadable)?,
+            None => Holds::default(),
+        };
+        Ok(self.holds.learn(of, holds))
     }
 
     async fn query_view(&self, tenant: &TenantId, view: &str, partition: &str) -> Result<Vec<String>, Unavailable> {
@@ -314,6 +345,10 @@ impl Store for AwsStore {
 
     fn builds<'a>(&'a self, consumer: &'a ConsumerName, consistency: Consistency) -> Answer<'a, Builds> {
         Box::pin(self.get_builds(consumer, consistency))
+    }
+
+    fn holds<'a>(&'a self, consumer: &'a ConsumerName, consistency: Consistency) -> Answer<'a, Holds> {
+        Box::pin(self.get_holds(consumer, consistency))
     }
 
     fn view<'a>(&'a self, tenant: &'a TenantId, view: &'a str, partition: &'a str) -> Answer<'a, Vec<String>> {

@@ -50,6 +50,7 @@ pub(crate) fn count_consumer(counts: &Counts, failed: usize) {
     count("Duplicates", counts.duplicates);
     count("Gaps", counts.gaps);
     count("Waiting", counts.waiting);
+    count("Held", counts.held);
     count("HandedOver", counts.handed_over);
     count("Parked", counts.parked);
     count("Skipped", counts.skipped);
@@ -74,7 +75,13 @@ pub(crate) fn count_relay(report: &RelayReport, quarantined: u64) {
 /// What the auditor found, zeros too: an alarm needs to tell "none" from "nobody looked".
 pub(crate) fn measure_audit(report: &AuditReport, now: Timestamp) {
     for (consumer, found) in &report.consumers {
-        let measured = [("UnaccountedEvents", found.unaccounted), ("Overdue", found.overdue), ("Woken", found.woken)];
+        let measured = [
+            ("UnaccountedEvents", found.unaccounted),
+            ("HeldEvents", found.held),
+            ("Overdue", found.overdue),
+            ("Woken", found.woken),
+            ("Resumed", found.resumed),
+        ];
         for (name, value) in measured {
             metrics::gauge!(name, "consumer" => consumer.to_string()).set(as_number(value));
         }

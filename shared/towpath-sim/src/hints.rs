@@ -10,7 +10,7 @@ use towpath::ports::{
     Publisher, Registered,
 };
 use towpath::relay::relay;
-use towpath::{Consumer, Kind, Rev, Status, Timestamp};
+use towpath::{AllHolds, Consumer, ConsumerName, Holds, Kind, Lanes, Rev, Status, TenantId, Timestamp};
 
 use crate::{Tables, World};
 
@@ -30,7 +30,13 @@ impl World {
     /// Relays every row of the journal, as the stream offers them after a crash: all once more. `true` when all are through.
     pub async fn relay(&self, consumer: &Consumer) -> bool {
         let rows: Vec<JournalRow> = self.tables().outbox.into_values().collect();
-        relay(&Topic { world: self, consumer }, self, 1, rows).await.failed.is_empty()
+        relay(&Topic { world: self, consumer }, self, &Lanes::all(1), rows).await.failed.is_empty()
+    }
+
+    /// Changes whom a consumer holds, as an operator does.
+    pub async fn keep(&self, of: &ConsumerName, to: Holds) -> Result<(), CommitError> {
+        let (of, expect) = (of.clone(), self.tables().holds.get(of).map_or(Rev::ZERO, |holds| holds.rev));
+        self.call(move |tables| tables.keep_holds(&of, &to, expect), CommitError::Unavailable).await
     }
 
     /// One tick of an auditor who is not patient, an hour later. `true` when it got through.
@@ -85,7 +91,8 @@ impl Ledger for Index<'_> {
         self.world.read(move |tables| {
             let due = tables.home(home).iter().filter(|(_, position)| {
                 let cursor = &position.cursor;
-                cursor.status != Status::Ready && cursor.trouble.as_ref().is_some_and(|trouble| trouble.due < before)
+                !matches!(cursor.status, Status::Ready | Status::Held)
+                    && cursor.trouble.as_ref().is_some_and(|trouble| trouble.due < before)
             });
             due.map(|(key, _)| key.clone()).take(limit).collect()
         })
@@ -93,6 +100,26 @@ impl Ledger for Index<'_> {
 
     fn timers(&self, before: Timestamp, limit: usize) -> Answer<'_, Vec<DueTimer>> {
         self.world.read(move |tables| tables.timers(before, limit))
+    }
+
+    fn all_holds(&self) -> Answer<'_, AllHolds> {
+        self.world.read(|tables| tables.holds.clone())
+    }
+
+    fn keep_holds<'a>(&'a self, of: &'a ConsumerName, to: &'a Holds, expect: Rev) -> Answer<'a, (), CommitError> {
+        let (of, to) = (of.clone(), to.clone());
+        self.world.call(move |tables| tables.keep_holds(&of, &to, expect), CommitError::Unavailable)
+    }
+
+    fn held<'a>(
+        &'a self,
+        home: CursorHome,
+        of: &'a ConsumerName,
+        tenant: &'a TenantId,
+        limit: usize,
+    ) -> Answer<'a, Vec<CursorKey>> {
+        let (of, tenant) = (of.clone(), tenant.clone());
+        self.world.read(move |tables| tables.held(home, &of, &tenant, limit))
     }
 
     fn audit_state(&self) -> Answer<'_, AuditState> {

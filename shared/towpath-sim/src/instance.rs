@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{LocalBoxFuture, ready};
 use towpath::audit::AuditPorts;
 use towpath::batch::{ConsumerPorts, Message};
 use towpath::command::CommandPorts;
@@ -17,8 +17,8 @@ use towpath::ports::{
     Unavailable, Wakes,
 };
 use towpath::{
-    AggregateKey, Builds, CloudEvent, ConsumerName, Era, IdempotencyKey, Kind, Producer, Rev, Seq, Skipped, TenantId,
-    Ticket, Timestamp, Wake,
+    AggregateKey, AllHolds, Builds, CloudEvent, ConsumerName, Era, Holds, IdempotencyKey, Kind, Producer, Rev, Seq,
+    Skipped, TenantId, Ticket, Timestamp, Wake,
 };
 
 use crate::cloud::{Call, Cloud, ProcessId};
@@ -31,6 +31,9 @@ use crate::slot::Slot;
 
 /// What is added to a process's clock before the skew is taken away, so that both are counted from zero.
 pub(crate) const NO_SKEW: Millis = 300_000;
+
+/// How old may be what an instance remembers of holds.
+pub(crate) const HOLDS_AGE: Millis = 5_000;
 
 /// The handle.
 pub struct Instance {
@@ -205,6 +208,21 @@ impl Store for Instance {
         self.read("builds", move || named.to_string(), look)
     }
 
+    /// A copy is what this instance read some seconds ago, which costs no call.
+    fn holds<'a>(&'a self, consumer: &'a ConsumerName, consistency: Consistency) -> Answer<'a, Holds> {
+        if consistency == Consistency::Eventual {
+            let cloud = &mut *self.cloud.borrow_mut();
+            if cloud.db.tables.holds.is_empty() {
+                return ready(Ok(Holds::default())).boxed_local();
+            }
+            let (age, now) = (cloud.dice.between(0, HOLDS_AGE), cloud.now());
+            return ready(Ok(cloud.db.holds(consumer, age, now))).boxed_local();
+        }
+        let (consumer, named) = (consumer.clone(), consumer.clone());
+        let look = move |cloud: &mut Cloud| cloud.db.holds(&consumer, 0, cloud.now());
+        self.read("holds", move || named.to_string(), look)
+    }
+
     fn view<'a>(&'a self, tenant: &'a TenantId, view: &'a str, partition: &'a str) -> Answer<'a, Vec<String>> {
         let (tenant, view, partition) = (tenant.clone(), view.to_owned(), partition.to_owned());
         self.read("view", String::new, move |cloud| cloud.db.tables.view(&tenant, &view, &partition))
@@ -368,6 +386,35 @@ impl Ledger for Instance {
     fn timers(&self, before: Timestamp, limit: usize) -> Answer<'_, Vec<DueTimer>> {
         let say = move || format!("before {before}");
         self.read("timers", say, move |cloud| cloud.db.tables.timers(before, limit))
+    }
+
+    fn all_holds(&self) -> Answer<'_, AllHolds> {
+        self.read("all holds", String::new, |cloud| cloud.db.tables.holds.clone())
+    }
+
+    fn keep_holds<'a>(&'a self, of: &'a ConsumerName, to: &'a Holds, expect: Rev) -> Answer<'a, (), CommitError> {
+        let (of, to, named) = (of.clone(), to.clone(), of.clone());
+        let call = Call { name: "keep holds", part: Part::Store, say: move || named.to_string() };
+        let keep = move |cloud: &mut Cloud| {
+            let now = cloud.now();
+            cloud.db.keep_holds(&of, &to, expect, now)
+        };
+        self.call(call, keep, CommitError::Unavailable)
+    }
+
+    fn held<'a>(
+        &'a self,
+        home: CursorHome,
+        of: &'a ConsumerName,
+        tenant: &'a TenantId,
+        limit: usize,
+    ) -> Answer<'a, Vec<CursorKey>> {
+        let (of, tenant) = (of.clone(), tenant.clone());
+        let say = {
+            let named = tenant.clone();
+            move || named.to_string()
+        };
+        self.read("held", say, move |cloud| cloud.db.tables.held(home, &of, &tenant, limit))
     }
 
     fn audit_state(&self) -> Answer<'_, AuditState> {

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
-use towpath::{AggregateKey, Consumer, ConsumerName, Envelope, EventId, Seq};
+use towpath::{AggregateKey, Consumer, ConsumerName, Envelope, EventId, Lanes, Seq};
 
 use crate::dice::{Dice, Millis};
 use crate::{Instance, Tables};
@@ -104,7 +104,9 @@ pub(crate) enum Crew {
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) shards: usize,
-    pub(crate) lanes: u16,
+    pub(crate) lanes: Lanes,
+    /// Somebody changes them: of all tenants, or of one.
+    pub(crate) lanes_at: Vec<Millis>,
     /// Instances of one function on one queue.
     pub(crate) concurrency: usize,
     pub(crate) batch: usize,
@@ -119,6 +121,8 @@ pub(crate) struct Settings {
     pub(crate) replay_at: Option<Millis>,
     /// Somebody rebuilds a projection.
     pub(crate) rebuild_at: Option<Millis>,
+    /// Somebody stops a tenant at a consumer, at these times.
+    pub(crate) holds_at: Vec<Millis>,
     /// Commands come until then.
     pub(crate) busy_until: Millis,
     /// Nothing goes wrong from then on.
@@ -140,7 +144,8 @@ impl Settings {
         let mended_at = if dice.chance(3_000) { dice.between(0, calm_at) } else { repair_at };
         Self {
             shards: *dice.pick(&[1, 2, 3]),
-            lanes: *dice.pick(&[1, 1, 2, 4]),
+            lanes: Lanes::all(*dice.pick(&[1, 1, 2, 4])),
+            lanes_at: (0..*dice.pick(&[0, 0, 0, 1, 3])).map(|_| dice.between(0, calm_at)).collect(),
             concurrency: *dice.pick(&[1, 2, 5]),
             batch: *dice.pick(&[1, 3, 10, 10]),
             page: *dice.pick(&[7, 25, 1_000]),
@@ -151,6 +156,7 @@ impl Settings {
             skips: dice.chance(3_000),
             replay_at: dice.chance(1_000).then(|| dice.between(0, repair_at)),
             rebuild_at: dice.chance(3_000).then(|| dice.between(0, calm_at)),
+            holds_at: (0..*dice.pick(&[0, 0, 0, 0, 0, 0, 1, 1, 2, 3])).map(|_| dice.between(0, calm_at)).collect(),
             busy_until,
             calm_at,
             mended_at,
@@ -165,7 +171,8 @@ impl Settings {
         let repair_at = busy_until + 26 * HOUR;
         Self {
             shards: 1,
-            lanes: 1,
+            lanes: Lanes::all(1),
+            lanes_at: Vec::new(),
             concurrency: 10,
             batch: 10,
             page: 1_000,
@@ -176,6 +183,7 @@ impl Settings {
             skips: false,
             replay_at: None,
             rebuild_at: None,
+            holds_at: Vec::new(),
             busy_until,
             calm_at: busy_until,
             mended_at: repair_at,
@@ -203,10 +211,13 @@ impl fmt::Display for Settings {
         let Self { shards, lanes, concurrency, batch, page, max_receives, relay_tries, crew, skips, .. } = self;
         writeln!(
             f,
-            "  {shards} shards, {lanes} lanes, {concurrency} instances a queue, batches of {batch}, pages of {page}"
+            "  {shards} shards, {} lanes, {concurrency} instances a queue, batches of {batch}, pages of {page}",
+            lanes.each
         )?;
         let timeout = self.function_timeout / SECOND;
         writeln!(f, "  timeout {timeout} s, at most {max_receives} receives and {relay_tries} tries of the relay")?;
-        writeln!(f, "  operators: {crew:?}{}", if *skips { ", who sometimes skip" } else { "" })
+        writeln!(f, "  operators: {crew:?}{}", if *skips { ", who sometimes skip" } else { "" })?;
+        let holds = self.holds_at.iter().map(|at| format!(" {} s", at / SECOND)).collect::<String>();
+        if holds.is_empty() { Ok(()) } else { writeln!(f, "  a tenant is held at{holds}") }
     }
 }

@@ -27,8 +27,8 @@ pub enum Sight {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Seen(BTreeMap<Sight, u64>);
 
-/// The rows and columns of the consumer's machine, as ARCHITECTURE.md shows it; nothing is held yet.
-const STATUSES: [&str; 5] = ["absent", "ready", "backing off", "running", "parked"];
+/// The rows and columns of the consumer's machine, as ARCHITECTURE.md shows it.
+const STATUSES: [&str; 6] = ["absent", "ready", "backing off", "running", "parked", "held"];
 const INPUTS: [&str; 6] = ["message", "redelivered message", "wake", "retry", "skip", "tick"];
 /// Beside the machine's table: what a wake finds that catches up, what a redriven ticket finds.
 const OTHERS: [(&str, &str); 4] =
@@ -36,7 +36,10 @@ const OTHERS: [(&str, &str); 4] =
 const OFFERED: [&str; 2] = ["offered first", "offered again"];
 const RELAYED: [&str; 4] = ["published", "refused and published", "stopped", "died"];
 const DECISIONS: [&str; 4] = ["run", "duplicate", "gap", "wait"];
-const EVENTS: [&str; 28] = [
+const EVENTS: [&str; 31] = [
+    "an aggregate in two lanes",
+    "held",
+    "resumed",
     "a timer fired",
     "older code ran",
     "older code stood aside",
@@ -111,8 +114,8 @@ impl Seen {
             pairs.chain(OFFERED.iter().flat_map(|offered| RELAYED.iter().map(|done| Sight::Relayed(offered, done))));
         let all = Mishap::ALL.into_iter().map(Sight::Mishap);
         let all = all.chain(DECISIONS.into_iter().map(Sight::Decided)).chain(EVENTS.into_iter().map(Sight::Happened));
-        // An order is about a row that was parked, so it never meets an absent one.
-        let possible = |sight: &Sight| !matches!(sight, Sight::Met("absent", "retry" | "skip"));
+        // An order is about a row that was parked, so it never meets an absent one, and a held one by chance.
+        let possible = |sight: &Sight| !matches!(sight, Sight::Met("absent" | "held", "retry" | "skip"));
         all.chain(pairs).filter(possible).filter(|sight| self.times(*sight) == 0).collect()
     }
 }

@@ -13,7 +13,8 @@ use towpath::ports::{
     KeptAnswer, Ledger, Position, Publication, Publisher, Registered, Snapshot, Store, Stored, Write,
 };
 use towpath::{
-    AggregateKey, Builds, ConsumerName, EventType, IdempotencyKey, Kind, Rev, Seq, Skipped, TenantId, Timestamp,
+    AggregateKey, AllHolds, Builds, ConsumerName, EventType, Holds, IdempotencyKey, Kind, Rev, Seq, Skipped, TenantId,
+    Timestamp,
 };
 
 use crate::dice::{Clock, Dice, Millis, millis};
@@ -280,6 +281,10 @@ impl Store for Services {
         self.read(|db, _| db.tables.builds.get(consumer).copied().unwrap_or_default())
     }
 
+    fn holds<'a>(&'a self, consumer: &'a ConsumerName, _: Consistency) -> Answer<'a, Holds> {
+        self.read(|db, _| db.tables.holds.get(consumer).cloned().unwrap_or_default())
+    }
+
     fn view<'a>(&'a self, tenant: &'a TenantId, view: &'a str, partition: &'a str) -> Answer<'a, Vec<String>> {
         self.read(|db, _| db.tables.view(tenant, view, partition))
     }
@@ -326,6 +331,24 @@ impl Ledger for Services {
 
     fn timers(&self, before: Timestamp, limit: usize) -> Answer<'_, Vec<DueTimer>> {
         self.read(|db, _| db.tables.timers(before, limit))
+    }
+
+    fn all_holds(&self) -> Answer<'_, AllHolds> {
+        self.read(|db, _| db.tables.holds.clone())
+    }
+
+    fn keep_holds<'a>(&'a self, of: &'a ConsumerName, to: &'a Holds, expect: Rev) -> Answer<'a, (), CommitError> {
+        ready(self.0.db.borrow_mut().tables.keep_holds(of, to, expect)).boxed_local()
+    }
+
+    fn held<'a>(
+        &'a self,
+        home: CursorHome,
+        of: &'a ConsumerName,
+        tenant: &'a TenantId,
+        limit: usize,
+    ) -> Answer<'a, Vec<CursorKey>> {
+        self.read(|db, _| db.tables.held(home, of, tenant, limit))
     }
 
     fn audit_state(&self) -> Answer<'_, AuditState> {

@@ -11,8 +11,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use towpath::TenantId;
 use towpath::audit::{AuditOptions, tick};
+use towpath::{Lanes, TenantId};
 
 use towpath::planted::is_on;
 
@@ -99,7 +99,12 @@ pub fn simulate(seed: u64, readable: bool, plan: impl FnOnce(&mut Dice, &Clock) 
 
 /// The same in a world where nothing goes wrong but what the plan's own handlers do, set up as the template says.
 pub fn in_calm(seed: u64, plan: impl FnOnce(&mut Dice, &Clock) -> Plan) -> Run {
-    run(Dice::new(seed), Settings::usual(), Odds::none(), true, plan)
+    in_calm_with(Lanes::all(1), seed, plan)
+}
+
+/// The same with these lanes.
+pub fn in_calm_with(lanes: Lanes, seed: u64, plan: impl FnOnce(&mut Dice, &Clock) -> Plan) -> Run {
+    run(Dice::new(seed), Settings { lanes, ..Settings::usual() }, Odds::none(), true, plan)
 }
 
 fn run(
@@ -143,6 +148,12 @@ fn schedule(cloud: &mut Cloud, repaired: &Rc<Cell<bool>>, at_rest: &Rc<AtRest>) 
     if let Some(at) = cloud.settings.replay_at {
         cloud.after(at, Cloud::order_replay);
     }
+    for at in cloud.settings.lanes_at.clone() {
+        cloud.after(at, Cloud::change_lanes);
+    }
+    for at in cloud.settings.holds_at.clone() {
+        cloud.after(at, Cloud::order_hold);
+    }
     if let Some(at) = cloud.settings.rebuild_at {
         cloud.after(at, Cloud::sit_down_to_rebuild);
     }
@@ -177,11 +188,13 @@ fn audit(cloud: &mut Cloud) {
     cloud.after(wait, audit);
 }
 
+/// So few rows are woken at a time that a tenant that goes on is not done in one tick.
 fn audit_options() -> AuditOptions {
+    let options = AuditOptions { resumes: 5, ..AuditOptions::default() };
     if is_on("68 watermark without overlap") {
-        return AuditOptions { overlap: Duration::ZERO, sweep_pages: 0, ..AuditOptions::default() };
+        return AuditOptions { overlap: Duration::ZERO, sweep_pages: 0, ..options };
     }
-    AuditOptions::default()
+    options
 }
 
 /// The operators' visits, again and again.

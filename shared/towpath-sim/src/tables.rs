@@ -10,7 +10,8 @@ use towpath::ports::{
     Write,
 };
 use towpath::{
-    AggregateKey, Builds, ConsumerName, EventId, Place, Seq, Skipped, TenantId, Ticket, Timestamp, Wake, limits,
+    AggregateKey, AllHolds, Builds, ConsumerName, EventId, Holds, Place, Rev, Seq, Skipped, Status, TenantId, Ticket,
+    Timestamp, Wake, limits,
 };
 
 /// What the four tables hold.
@@ -45,6 +46,8 @@ pub struct Tables {
     pub snapshots: BTreeMap<AggregateKey, Vec<Snapshot>>,
     /// Which builds of each projection there are.
     pub builds: BTreeMap<ConsumerName, Builds>,
+    /// Which tenants are stopped at each consumer.
+    pub holds: AllHolds,
     /// Kept answers of commands, by tenant and key.
     pub answers: BTreeMap<(TenantId, String), KeptAnswer>,
 }
@@ -78,6 +81,22 @@ impl Tables {
         due.sort_by_key(|timer| timer.due);
         due.truncate(limit);
         due
+    }
+
+    /// Rows that are marked as held.
+    pub(crate) fn held(&self, home: CursorHome, of: &ConsumerName, tenant: &TenantId, limit: usize) -> Vec<CursorKey> {
+        let theirs = |key: &CursorKey| key.consumer == *of && key.aggregate.tenant == *tenant;
+        let rows = self.home(home).iter().filter(|(key, at)| theirs(key) && at.cursor.status == Status::Held);
+        rows.map(|(key, _)| key.clone()).take(limit).collect()
+    }
+
+    /// Changes whom a consumer holds, if that is what was read.
+    pub(crate) fn keep_holds(&mut self, of: &ConsumerName, to: &Holds, expect: Rev) -> Result<(), CommitError> {
+        if self.holds.get(of).map_or(Rev::ZERO, |holds| holds.rev) != expect {
+            return Err(CommitError::Refused(vec![0]));
+        }
+        self.holds.insert(of.clone(), to.clone());
+        Ok(())
     }
 
     /// The head of an aggregate, from its last row.

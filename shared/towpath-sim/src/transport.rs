@@ -1,6 +1,7 @@
 //! How a row of the journal becomes a message: stream, relay, topic, queue; and what is sent to the other queues.
 //! Must not know: what a consumer does with it.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use futures_util::FutureExt;
@@ -8,12 +9,13 @@ use towpath::batch::Message;
 use towpath::planted::is_on;
 use towpath::ports::{JournalRow, Publication, Unavailable};
 use towpath::relay::{RelayReport, relay};
-use towpath::{AggregateKey, ConsumerName, Envelope, EventId, Rev, Ticket, Verb, Visibility, Wake};
+use towpath::{AggregateKey, ConsumerName, Envelope, EventId, Rev, TenantId, Ticket, Verb, Visibility, Wake};
 
 use crate::cloud::{Cloud, ProcessId};
 use crate::dice::Millis;
 use crate::lambda::{Author, Done, Role, Source};
 use crate::mishap::{Mishap, Part};
+use crate::model::fifo::Queued;
 use crate::model::topic::fits;
 use crate::plan::{MINUTE, SECOND};
 use crate::seen::Sight;
@@ -57,12 +59,12 @@ impl Cloud {
             return;
         }
         self.shards[shard].busy = true;
-        let lanes = self.settings.lanes;
+        let lanes = self.settings.lanes.clone();
         let held = rows.iter().filter(|row| row.visibility != Visibility::Private);
         let held =
             held.map(|row| (row.kind, row.envelope.aggregate(), row.envelope.seq, row.envelope.event_id)).collect();
         self.start(Role::Relay { shard, size: rows.len(), held }, RELAY_TIMEOUT, move |instance| {
-            async move { Done::Relay(relay(&instance, &instance, lanes, rows).await) }.boxed_local()
+            async move { Done::Relay(relay(&instance, &instance, &lanes, rows).await) }.boxed_local()
         });
     }
 
@@ -121,6 +123,36 @@ impl Cloud {
         }
     }
 
+    /// The relay is deployed with another number of lanes: for everybody, or for one tenant. What it is about to publish, and
+    /// what lies in the queues, is in the lanes of before.
+    pub(crate) fn change_lanes(&mut self) {
+        let count = *self.dice.pick(&[1, 2, 3, 4, 8]);
+        let tenants: BTreeSet<&TenantId> = self.db.tables.outbox.keys().map(|(key, _)| &key.tenant).collect();
+        let tenants: Vec<&TenantId> = tenants.into_iter().collect();
+        if tenants.is_empty() || self.dice.chance(5_000) {
+            self.settings.lanes.each = count;
+        } else {
+            let tenant = self.dice.pick(&tenants);
+            self.settings.lanes.hot = format!("{tenant}={count}").parse().expect("it is such a list");
+        }
+        let lanes = format!("{:?}", self.settings.lanes);
+        self.note("lanes", u64::from(count), || ("the world".to_owned(), lanes));
+    }
+
+    /// Does the queue hold a message of the same aggregate in another lane?
+    fn sight_lanes(&mut self, consumer: usize, message: &Publication) {
+        if self.settings.lanes_at.is_empty() {
+            return;
+        }
+        let elsewhere = |waiting: &Queued| {
+            waiting.group != message.group
+                && Envelope::parse(&waiting.body).is_ok_and(|of| of.aggregate() == message.place.0)
+        };
+        if self.consumers[consumer].fifo.messages().iter().any(elsewhere) {
+            self.seen.count(Sight::Happened("an aggregate in two lanes"));
+        }
+    }
+
     fn publish_one(&mut self, message: &Publication) -> Result<(), String> {
         if self.strikes(Mishap::EntryRefused) {
             return Err("InternalError".to_owned());
@@ -149,6 +181,7 @@ impl Cloud {
         if self.strikes(Mishap::DeliveryLost) {
             return;
         }
+        self.sight_lanes(consumer, message);
         let wait = self.dice.between(1, 80);
         let now = self.now();
         let wait = self.topic.arrival(consumer, &message.group, now, wait) - now;

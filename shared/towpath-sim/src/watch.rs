@@ -150,6 +150,12 @@ impl Cloud {
             self.broken("P2", Some(of), why);
         }
         self.check_status(consumer, key, before, after);
+        let (was, is) = (before.map(|at| at.cursor.status), cursor.status);
+        match (was == Some(Status::Held), is == Status::Held) {
+            (false, true) => self.seen.count(Sight::Happened("held")),
+            (true, false) => self.seen.count(Sight::Happened("resumed")),
+            _ => {}
+        }
         let subject = Rc::clone(&self.consumers[consumer].subject);
         let rows: Vec<Rc<Envelope>> = self
             .db
@@ -182,6 +188,9 @@ impl Cloud {
                 applied.push(CausationId::from(row.event_id));
             }
         }
+        if !applied.is_empty() {
+            self.check_hold(key);
+        }
         if applied.len() > 1 {
             self.seen.count(Sight::Happened("applied several at once"));
         }
@@ -200,6 +209,9 @@ impl Cloud {
         if trouble.deaths > ended {
             let why = format!("{} attempts are said to have ended the process, and {ended} did", trouble.deaths);
             self.broken("P6", Some(of), why);
+        }
+        if after.cursor.status == Status::Held {
+            return;
         }
         if after.cursor.status != Status::Parked {
             return self.seen.count(Sight::Happened("retrying"));

@@ -14,8 +14,8 @@ use towpath::ports::{
 };
 use towpath::wake::{Outcome, handle_wake};
 use towpath::{
-    AggregateKey, Builds, CloudEvent, Consumer, ConsumerName, Era, IdempotencyKey, Producer, Seq, Skipped, TenantId,
-    Ticket, Timestamp, Verb, Wake,
+    AggregateKey, Builds, CloudEvent, Consumer, ConsumerName, Era, Holds, IdempotencyKey, Producer, Seq, Skipped,
+    TenantId, Ticket, Timestamp, Verb, Wake,
 };
 
 use crate::Tables;
@@ -260,6 +260,16 @@ impl Store for World {
     fn builds<'a>(&'a self, consumer: &'a ConsumerName, _: Consistency) -> Answer<'a, Builds> {
         let consumer = consumer.clone();
         self.read(move |tables| tables.builds.get(&consumer).copied().unwrap_or_default())
+    }
+
+    /// A copy is from memory: that is no call. Of what is stopped it says so at once, and is not believed.
+    fn holds<'a>(&'a self, consumer: &'a ConsumerName, consistency: Consistency) -> Answer<'a, Holds> {
+        let of = consumer.clone();
+        let look = move |tables: &Tables| tables.holds.get(&of).cloned().unwrap_or_default();
+        match consistency {
+            Consistency::Eventual => ready(Ok(look(&self.tables.borrow()))).boxed_local(),
+            Consistency::Strong => self.read(look),
+        }
     }
 
     fn view<'a>(&'a self, tenant: &'a TenantId, view: &'a str, partition: &'a str) -> Answer<'a, Vec<String>> {

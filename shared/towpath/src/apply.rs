@@ -2,6 +2,7 @@
 //! draft that several events share until they are committed. Both ways in, batch and wake, apply events here.
 //! Must not know: messages, wakes, when to try again.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,12 +14,12 @@ use crate::group::{Group, Overlay};
 use crate::limits::{self, HINT_AHEAD};
 use crate::panics::caught;
 use crate::planted::is_on;
-use crate::ports::{CommitError, CursorKey, Head, Host, Position, Stored, Write};
+use crate::ports::{CommitError, Consistency, CursorKey, Head, Host, Position, Stored, Unavailable, Write};
 use crate::sourced::{Snapshots, keep};
 use crate::tx::TxError;
 use crate::{
     AggregateKey, CausationId, CloudEvent, Consumer, ConsumerName, Context, Counts, Cursor, Envelope, EventType,
-    Failure, Happened, Seq, Storage, Then, Wake,
+    Failure, Happened, Seq, Storage, TenantId, Then, Wake,
 };
 
 /// How often a call to the store is made again when what has happened outside is to be written down.
@@ -31,6 +32,8 @@ pub(crate) struct Worker<'a> {
     /// Whose cursors are moved: the consumer's own, or those of a replay.
     pub(crate) cursors: &'a ConsumerName,
     pub(crate) ports: ConsumerPorts<'a>,
+    /// Has an operator stopped the tenant whose events these are?
+    pub(crate) held: bool,
 }
 
 /// What one event comes to.
@@ -46,7 +49,20 @@ pub(crate) struct Applied {
 
 impl<'a> Worker<'a> {
     pub(crate) fn new(consumer: &'a Consumer, ports: ConsumerPorts<'a>) -> Self {
-        Self { consumer, cursors: consumer.name(), ports }
+        Self { consumer, cursors: consumer.name(), ports, held: false }
+    }
+
+    /// Which of these tenants are stopped. Nothing is kept back because of a copy that may be old.
+    pub(crate) async fn held_of(&self, tenants: &[&TenantId]) -> Result<BTreeSet<TenantId>, Unavailable> {
+        let mut held = BTreeSet::new();
+        for consistency in [Consistency::Eventual, Consistency::Strong] {
+            let holds = self.ports.store.holds(self.consumer.name(), consistency).await?;
+            held = tenants.iter().filter(|tenant| holds.has(tenant)).map(|tenant| (*tenant).clone()).collect();
+            if held.is_empty() {
+                break;
+            }
+        }
+        Ok(held)
     }
 
     /// Runs the handler of `envelope` on what `overlay` adds to the store. `before` is where the consumer is.

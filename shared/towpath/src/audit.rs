@@ -12,11 +12,11 @@ use std::time::Duration;
 use crate::batch::MARGIN;
 use crate::planted::is_on;
 use crate::ports::{
-    AuditState, CommitError, Consistency, CursorHome, CursorKey, Host, IndexRow, Ledger, Position, Registered, Store,
-    Unavailable, Wakes,
+    AuditState, CommitError, Consistency, CursorHome, CursorKey, DueTimer, Host, IndexRow, Ledger, Position,
+    Registered, Store, Unavailable, Wakes,
 };
 use crate::trouble::OVERDUE;
-use crate::{AggregateKey, ConsumerName, EventId, Status, Timestamp, Wake};
+use crate::{AggregateKey, AllHolds, ConsumerName, EventId, Hold, LATE_MARKS, Status, TenantId, Timestamp, Wake};
 
 /// What the auditor needs of the world.
 #[derive(Clone, Copy)]
@@ -46,6 +46,8 @@ pub struct AuditOptions {
     pub sweep_pages: u32,
     /// Most wakes of one tick, per consumer.
     pub wakes: u64,
+    /// Most wakes of one tick for rows that were held, per consumer: a big tenant that goes on shall not flood the others.
+    pub resumes: u64,
 }
 
 impl Default for AuditOptions {
@@ -57,6 +59,7 @@ impl Default for AuditOptions {
             window: Duration::from_secs(3_600),
             sweep_pages: 4,
             wakes: 500,
+            resumes: 1_000,
         }
     }
 }
@@ -81,19 +84,25 @@ pub struct Found {
     pub compared: u64,
     /// Events that are older than a backlog explains, and neither applied nor behind a blocked row.
     pub unaccounted: u64,
+    /// Events that wait because an operator has stopped their tenant, or until its rows are awake again.
+    pub held: u64,
     /// Rows whose time to be looked at had passed.
     pub overdue: u64,
-    /// Wakes sent.
+    /// Wakes sent for what was overdue or behind.
     pub woken: u64,
+    /// Wakes sent for rows that were held.
+    pub resumed: u64,
 }
 
 /// One tick.
 pub async fn tick(ports: AuditPorts<'_>, options: AuditOptions) -> Result<AuditReport, Unavailable> {
     let consumers = ports.ledger.consumers().await?;
+    let holds = ports.ledger.all_holds().await?;
     let mut audit = Audit {
         ports,
         options,
         report: AuditReport::default(),
+        holds,
         woken: BTreeSet::new(),
         missing: BTreeSet::new(),
         patience: vec![],
@@ -110,6 +119,7 @@ pub async fn tick(ports: AuditPorts<'_>, options: AuditOptions) -> Result<AuditR
         };
         audit.patience.push((consumer.clone(), patience));
     }
+    audit.resumed().await?;
     audit.overdue().await?;
     audit.timers().await?;
     let mut state = ports.ledger.audit_state().await?;
@@ -131,6 +141,8 @@ struct Audit<'a> {
     ports: AuditPorts<'a>,
     options: AuditOptions,
     report: AuditReport,
+    /// Which tenants are stopped, or were until lately.
+    holds: AllHolds,
     woken: BTreeSet<CursorKey>,
     /// What was found missing in this tick: the window and the sweep may both come across it.
     missing: BTreeSet<(ConsumerName, EventId)>,
@@ -139,6 +151,49 @@ struct Audit<'a> {
 }
 
 impl Audit<'_> {
+    /// Rows of tenants that go on, so many a tick. When no marked row was left for a while, the order is done with; what is
+    /// marked after that is found by the sweep.
+    async fn resumed(&mut self) -> Result<(), Unavailable> {
+        for (consumer, _) in self.patience.clone() {
+            let Some(holds) = self.holds.get(&consumer.name).cloned() else { continue };
+            let resumed = |hold: &Hold| hold.resumed;
+            let going: Vec<(&TenantId, Timestamp)> =
+                holds.tenants.iter().filter_map(|(tenant, hold)| Some((tenant, resumed(hold)?))).collect();
+            let share = usize::try_from(self.options.resumes).unwrap_or(usize::MAX) / going.len().max(1);
+            let mut over = Vec::new();
+            for (tenant, since) in going {
+                if self.ports.host.remaining() < MARGIN || is_on("a resume forgets what is marked") {
+                    break;
+                }
+                let keys = self.ports.ledger.held(consumer.home, &consumer.name, tenant, share.max(1)).await?;
+                let late = self.ports.host.now().millis_since(since);
+                if keys.is_empty() && u128::from(late) >= LATE_MARKS.as_millis() {
+                    over.push(tenant.clone());
+                }
+                self.resume(keys).await;
+            }
+            if !over.is_empty() {
+                match self.ports.ledger.keep_holds(&consumer.name, &holds.without(&over), holds.rev).await {
+                    // Somebody has ordered something meanwhile: the next tick sees what.
+                    Ok(()) | Err(CommitError::Refused(_)) => {}
+                    Err(CommitError::Unavailable(error)) => return Err(error),
+                    Err(CommitError::Invalid(why)) => return Err(Unavailable { call: "ending a hold", why }),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn resume(&mut self, keys: Vec<CursorKey>) {
+        for key in keys {
+            let found = self.report.consumers.entry(key.consumer.clone()).or_default();
+            match self.ports.wakes.wake(&key.consumer, &Wake::advance(key.aggregate)).await {
+                Ok(()) => found.resumed += 1,
+                Err(error) => return self.report.troubles.push((key.consumer, error)),
+            }
+        }
+    }
+
     /// Retries whose wake was lost, parked rows whose ticket is missing or about to expire.
     async fn overdue(&mut self) -> Result<(), Unavailable> {
         if is_on("5 nobody looks at what is overdue") {
@@ -163,8 +218,7 @@ impl Audit<'_> {
             return Ok(());
         }
         let now = self.ports.host.now();
-        let limit = usize::try_from(self.options.wakes).unwrap_or(usize::MAX);
-        for timer in self.ports.ledger.timers(now, limit).await? {
+        for timer in self.timers_that_may_fire(now).await? {
             let found = self.report.consumers.entry(timer.consumer.clone()).or_default();
             found.overdue += u64::from(timer.due < now.minus(OVERDUE));
             let wake = Wake::timer(timer.saga, timer.firing.name, timer.firing.nonce);
@@ -174,6 +228,22 @@ impl Audit<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Timers of tenants that are stopped wait, and hide no others.
+    async fn timers_that_may_fire(&self, now: Timestamp) -> Result<Vec<DueTimer>, Unavailable> {
+        let most = usize::try_from(self.options.wakes).unwrap_or(usize::MAX);
+        let mut limit = most;
+        loop {
+            let mut timers = self.ports.ledger.timers(now, limit).await?;
+            let all = timers.len() < limit;
+            timers.retain(|timer| !self.holds.get(&timer.consumer).is_some_and(|of| of.has(&timer.saga.tenant)));
+            if all || timers.len() >= most || self.ports.host.remaining() < MARGIN {
+                timers.truncate(most);
+                return Ok(timers);
+            }
+            limit = limit.saturating_mul(4);
+        }
     }
 
     /// What was committed since the last window, and a good while before its end.
@@ -230,26 +300,37 @@ impl Audit<'_> {
             let rows: Vec<&IndexRow> = rows.iter().filter(handled).collect();
             let behind = self.behind(&consumer, &rows, Consistency::Eventual).await?;
             // An old read may say so too early; only a strong one is believed.
+            let behind: Vec<&IndexRow> = behind.into_iter().map(|(row, _)| row).collect();
             let behind = self.behind(&consumer, &behind, Consistency::Strong).await?;
+            let holds = self.holds.get(&consumer.name).cloned().unwrap_or_default();
             let found = self.report.consumers.entry(consumer.name.clone()).or_default();
             found.compared += rows.len() as u64;
-            let new = behind.iter().filter(|row| self.missing.insert((consumer.name.clone(), row.event_id)));
-            found.unaccounted += new.count() as u64;
-            let aggregates: BTreeSet<&AggregateKey> = behind.iter().map(|row| &row.aggregate).collect();
-            for aggregate in aggregates {
+            let mut asleep = BTreeSet::new();
+            for (row, marked) in behind {
+                let waits = holds.tenants.contains_key(&row.aggregate.tenant);
+                if self.missing.insert((consumer.name.clone(), row.event_id)) {
+                    *(if waits { &mut found.held } else { &mut found.unaccounted }) += 1;
+                }
+                // A marked row is woken when its tenant goes on; of one that is not, the consumer makes one.
+                if !(waits && marked) {
+                    asleep.insert(&row.aggregate);
+                }
+            }
+            for aggregate in asleep {
                 self.wake(CursorKey { aggregate: aggregate.clone(), consumer: consumer.name.clone() }).await;
             }
         }
         Ok(())
     }
 
-    /// The rows that a consumer has neither applied nor on record as blocked.
+    /// The rows that a consumer has neither applied nor on record as tried or parked; and of each, whether it is marked as
+    /// held.
     async fn behind<'r>(
         &self,
         consumer: &Registered,
         rows: &[&'r IndexRow],
         consistency: Consistency,
-    ) -> Result<Vec<&'r IndexRow>, Unavailable> {
+    ) -> Result<Vec<(&'r IndexRow, bool)>, Unavailable> {
         let aggregates: BTreeSet<&AggregateKey> = rows.iter().map(|row| &row.aggregate).collect();
         let keys: Vec<CursorKey> = aggregates
             .into_iter()
@@ -261,14 +342,17 @@ impl Audit<'_> {
         let positions = self.ports.store.positions(consumer.home, &keys, consistency).await?;
         let at: BTreeMap<&AggregateKey, Option<Position>> =
             keys.iter().map(|key| &key.aggregate).zip(positions).collect();
-        let is_behind = |row: &&&IndexRow| match at.get(&row.aggregate).and_then(Option::as_ref) {
-            None => true,
-            // A blocked row is in the due index: a wake or a ticket is on its way, or is sent again when it is overdue.
+        let behind = |row: &&'r IndexRow| match at.get(&row.aggregate).and_then(Option::as_ref) {
+            None => Some((*row, false)),
+            // One that is tried or parked is in the due index: a wake or a ticket is on its way, or is sent again when it is
+            // overdue.
             Some(Position { cursor, .. }) => {
-                cursor.status == Status::Ready && !consumer.has_passed(cursor, &row.event_type, row.seq)
+                let marked = cursor.status == Status::Held;
+                let left = cursor.status == Status::Ready || marked && !is_on("a resume forgets what is marked");
+                (left && !consumer.has_passed(cursor, &row.event_type, row.seq)).then_some((*row, marked))
             }
         };
-        Ok(rows.iter().filter(is_behind).copied().collect())
+        Ok(rows.iter().filter_map(behind).collect())
     }
 
     async fn wake(&mut self, key: CursorKey) {

@@ -106,10 +106,12 @@ pub async fn handle_batch(consumer: &Consumer, ports: ConsumerPorts<'_>, message
         }
     }
     let mut works: Vec<Work> = works.into_values().collect();
-    match worker.look(&mut works, Consistency::Eventual).await {
-        Ok(()) => {
-            let tenants = by_tenant(works);
-            for (done, counted) in join_all(tenants.into_values().map(|works| worker.tenant(works, messages))).await {
+    match worker.look_around(&mut works).await {
+        Ok(held) => {
+            let each = by_tenant(works).into_iter().map(async |(tenant, works)| {
+                Worker { held: held.contains(&tenant), ..worker }.tenant(works, messages).await
+            });
+            for (done, counted) in join_all(each).await {
                 failed.extend(done.iter().flat_map(Work::unsettled));
                 counts.add(counted);
             }
@@ -183,6 +185,13 @@ pub(crate) fn failure_of(aggregate: Option<AggregateKey>, failure: Failure, then
 }
 
 impl Worker<'_> {
+    /// One read of all cursors, which need not be the latest, and which tenants are stopped.
+    async fn look_around(&self, works: &mut [Work]) -> Result<BTreeSet<TenantId>, Unavailable> {
+        self.look(works, Consistency::Eventual).await?;
+        let tenants: BTreeSet<&TenantId> = works.iter().map(|work| &work.aggregate.tenant).collect();
+        self.held_of(&tenants.into_iter().collect::<Vec<_>>()).await
+    }
+
     /// One read of the cursors of all works, each only once.
     pub(crate) async fn look(&self, works: &mut [Work], consistency: Consistency) -> Result<(), Unavailable> {
         let keys: Vec<CursorKey> = works.iter().map(|work| self.key(work.aggregate.clone())).collect();

@@ -258,18 +258,17 @@ impl Worker<'_> {
             }
             let decision = decide(cursor, &row, |kind| self.consumer.handles(kind));
             let decision = mistaken(decision, cursor, &row, again);
-            // A blocked row is looked at by the wake that goes on with it.
             let ready = cursor.is_some_and(|cursor| cursor.status == Status::Ready);
             let passed = matches!(decision, Decision::Duplicate) && ready && self.may_have_passed(cursor, &row);
-            let plain = matches!(decision, Decision::Duplicate) && !passed
-                || is_on("57 stale retrying believed") && matches!(decision, Decision::Wait(_))
-                || ((!again || is_on("30 redelivered ones run in the queue"))
-                    && matches!(decision, Decision::Run | Decision::Gap { .. }));
+            let plain = self.is_plain(decision, again) || matches!(decision, Decision::Duplicate) && !passed;
             if !plain && !work.latest && work.ahead.is_none() {
                 self.look(std::slice::from_mut(work), Consistency::Strong).await?;
                 continue;
             }
             match decision {
+                Decision::Run | Decision::Gap { .. } if self.held && !self.consumer.starts_after(&row) => {
+                    return Ok(work.leave(&row, held(), true));
+                }
                 // An attempt must be on the row before it begins: that is a wake's work.
                 Decision::Run | Decision::Gap { .. } if self.consumer.holds() => {
                     return Ok(work.leave(&row, alone(), false));
@@ -307,6 +306,13 @@ impl Worker<'_> {
             work.decided += 1;
         }
         Ok(Step::Through)
+    }
+
+    /// Is this decision good, though the cursor that it rests on may be a moment old?
+    fn is_plain(&self, decision: Decision, again: bool) -> bool {
+        let first = !again || is_on("30 redelivered ones run in the queue");
+        matches!(decision, Decision::Run | Decision::Gap { .. }) && first && !self.held
+            || matches!(decision, Decision::Wait(_)) && is_on("57 stale retrying believed")
     }
 
     /// Applies what is missing before the row at `seq`, from the journal: up to where, or `None` if something stopped it.
@@ -383,6 +389,12 @@ impl Worker<'_> {
     /// too few. The mark only spares later messages the same failure, so a refused one changes nothing.
     async fn hand_over(&self, work: &mut Work, counts: &mut Counts) {
         let Some(left) = work.left.take() else { return };
+        if left.failure == held() && self.hold(work, &left).await {
+            counts.held += 1;
+            counts.waiting += (work.deliveries.len() - work.settled) as u64;
+            work.settled = work.deliveries.len();
+            return;
+        }
         let marks_first = left.mark && is_on("55 marked before the wake");
         counts.refused += u64::from(marks_first && self.mark(work, &left).await.is_err());
         let wake = Wake::advance(work.aggregate.clone());
@@ -395,7 +407,7 @@ impl Worker<'_> {
         counts.refused += u64::from(left.mark && !marks_first && self.mark(work, &left).await.is_err());
         work.settled = work.deliveries.len();
         counts.handed_over += 1;
-        if self.consumer.holds() && left.failure == alone() {
+        if self.consumer.holds() && left.failure == alone() || left.failure == held() {
             return; // nothing has failed
         }
         counts.failures.push(Failed {
@@ -406,12 +418,18 @@ impl Worker<'_> {
         });
     }
 
+    /// The mark alone brings a held row back when its tenant goes on. `false`: it is not there for sure, so a wake must see
+    /// to it.
+    async fn hold(&self, work: &Work, left: &Left) -> bool {
+        is_on("held without a mark") || self.mark(work, left).await.is_ok()
+    }
+
     async fn mark(&self, work: &Work, left: &Left) -> Result<(), CommitError> {
         let before = work.position.as_ref().map(|position| &position.cursor);
         let cursor = before.cloned().unwrap_or_else(|| self.start(&left.row));
         let trouble = Trouble::new(&left.row, &left.failure, self.ports.host.now(), self.ports.producer);
-        let marked =
-            Cursor { status: Status::Retrying, attempt: 0, rev: cursor.rev.next(), trouble: Some(trouble), ..cursor };
+        let status = if left.failure == held() { Status::Held } else { Status::Retrying };
+        let marked = Cursor { status, attempt: 0, rev: cursor.rev.next(), trouble: Some(trouble), ..cursor };
         let there = work.position.as_ref().filter(|_| !is_on("64 status written over the row"));
         let to = there.map_or_else(|| Position::new(marked.clone(), None), |there| there.moved(marked.clone()));
         let write = self.cursor_write(work.aggregate.clone(), to, before);
@@ -423,6 +441,11 @@ impl Worker<'_> {
 /// A wake has to look whether older code has gone past something.
 fn older_code() -> Failure {
     Failure::retry(BACKLOG, "code of an older generation was here, which did not know all types of today")
+}
+
+/// Somebody has stopped the tenant: nothing is wrong with the event.
+pub(crate) fn held() -> Failure {
+    Failure::retry(BACKLOG, "an operator holds the tenant's events back")
 }
 
 /// An effect that is tried only once without an operator runs from a wake.

@@ -30,8 +30,10 @@ mod envelope;
 mod event;
 mod failure;
 mod group;
+mod hold;
 mod ids;
 mod journal;
+mod lanes;
 pub mod limits;
 mod older;
 pub mod panics;
@@ -63,10 +65,12 @@ pub use effect::{Effect, EffectKey, IfUnknown, ProviderError};
 pub use envelope::{Data, Envelope, EventId, FORMAT, InvalidEnvelope, Kind, Prior, Visibility};
 pub use event::{Aggregate, Command, Entity, Event, Received, Storage, Summary, View};
 pub use failure::{Failure, OUTCOME_UNKNOWN, OrReject, Reason};
+pub use hold::{AllHolds, Hold, Holds, LATE_MARKS, TooManyHolds};
 pub use ids::{
     AggregateId, AggregateKey, AggregateType, CausationId, ConsumerName, CorrelationId, Era, EventType, IdempotencyKey,
     InvalidId, Producer, Rev, Seq, TenantId, Traceparent,
 };
+pub use lanes::{HotLanes, InvalidHotLanes, Lanes, MOST_LANES};
 pub use older::{AlsoWrites, InvalidAlsoWrites, Older};
 pub use redacted::Redacted;
 pub use report::{Counts, Failed, Happened, Then};

@@ -29,6 +29,8 @@ pub const BATCH_GET_KEYS: usize = 100;
 pub const PRIOR_TYPES: usize = 32;
 /// Consumers that one chain of causes may pass through; more is a loop.
 pub const HOPS: u8 = 32;
+/// Tenants that one consumer may hold at a time: with who and why they fit one item.
+pub const HELD_TENANTS: usize = 100;
 /// How long SQS holds a message back before it comes the first time, at most.
 pub const HINT_AHEAD: std::time::Duration = std::time::Duration::from_secs(900);
 /// Characters of an SQS message group id.

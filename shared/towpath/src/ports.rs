@@ -9,6 +9,7 @@ use futures_util::future::LocalBoxFuture;
 use crate::build::{Beside, Builds};
 use crate::commit::Commit;
 use crate::envelope::Prior;
+use crate::hold::{AllHolds, Holds};
 use crate::saga::SagaRow;
 use crate::signal::{Firing, Skipped, Ticket, Wake};
 use crate::{
@@ -255,6 +256,10 @@ pub trait Store {
     /// Reads which builds of a projection there are.
     fn builds<'a>(&'a self, consumer: &'a ConsumerName, consistency: Consistency) -> Answer<'a, Builds>;
 
+    /// Reads which tenants are stopped at a consumer. An eventual read is done for every batch and wake: it is from memory,
+    /// and may be some seconds old.
+    fn holds<'a>(&'a self, consumer: &'a ConsumerName, consistency: Consistency) -> Answer<'a, Holds>;
+
     /// Reads one read model's partition in the order of its sort keys, as JSON.
     fn view<'a>(&'a self, tenant: &'a TenantId, view: &'a str, partition: &'a str) -> Answer<'a, Vec<String>>;
 
@@ -434,6 +439,18 @@ pub trait Ledger {
     fn due(&self, home: CursorHome, before: Timestamp, limit: usize) -> Answer<'_, Vec<CursorKey>>;
     /// Timers of sagas whose time lies before `before`, at most `limit`, the earliest first.
     fn timers(&self, before: Timestamp, limit: usize) -> Answer<'_, Vec<DueTimer>>;
+    /// The holds of all consumers, strongly consistent.
+    fn all_holds(&self) -> Answer<'_, AllHolds>;
+    /// Changes the holds of a consumer; only if their rev is `expect`.
+    fn keep_holds<'a>(&'a self, of: &'a ConsumerName, to: &'a Holds, expect: Rev) -> Answer<'a, (), CommitError>;
+    /// Cursors of a tenant that are marked as held, at most `limit`.
+    fn held<'a>(
+        &'a self,
+        home: CursorHome,
+        of: &'a ConsumerName,
+        tenant: &'a TenantId,
+        limit: usize,
+    ) -> Answer<'a, Vec<CursorKey>>;
     /// How far the auditor is.
     fn audit_state(&self) -> Answer<'_, AuditState>;
     /// Keeps how far the auditor is; only if its rev is `expect`.

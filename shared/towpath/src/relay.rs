@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use crate::limits;
 use crate::planted::is_on;
 use crate::ports::{Host, JournalRow, Publication, Publisher};
-use crate::{AggregateKey, Seq, Visibility};
+use crate::{AggregateKey, Lanes, Seq, Visibility};
 
 /// Requests at a time.
 const WORKERS: usize = 8;
@@ -55,13 +55,14 @@ fn hash_of(aggregate: &AggregateKey) -> u64 {
 }
 
 /// Publishes the rows of one invocation.
-pub async fn relay(publisher: &dyn Publisher, host: &dyn Host, lanes: u16, rows: Vec<JournalRow>) -> RelayReport {
+pub async fn relay(publisher: &dyn Publisher, host: &dyn Host, lanes: &Lanes, rows: Vec<JournalRow>) -> RelayReport {
     let mut report = RelayReport::default();
     let mut messages = Vec::new();
     for (index, row) in rows.into_iter().enumerate() {
         if row.visibility == Visibility::Private {
             report.private += 1;
         } else {
+            let lanes = lanes.of(&row.envelope.tenant_id);
             messages.push((index, publication(row, lanes)));
         }
     }
@@ -287,7 +288,7 @@ mod tests {
     }
 
     fn relayed(topics: &Topics, rows: Vec<JournalRow>) -> RelayReport {
-        relay(topics, &Still, 1, rows).now_or_never().expect("nothing in this test waits")
+        relay(topics, &Still, &Lanes::all(1), rows).now_or_never().expect("nothing in this test waits")
     }
 
     #[test]

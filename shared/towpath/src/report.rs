@@ -18,6 +18,8 @@ pub struct Counts {
     pub gaps: u64,
     /// Messages acknowledged because their aggregate waits; the journal keeps their events.
     pub waiting: u64,
+    /// Aggregates that were marked as held, because an operator has stopped their tenant.
+    pub held: u64,
     /// Aggregates handed over to a wake.
     pub handed_over: u64,
     /// Aggregates that were parked.
@@ -99,6 +101,7 @@ impl Counts {
         self.duplicates += other.duplicates;
         self.gaps += other.gaps;
         self.waiting += other.waiting;
+        self.held += other.held;
         self.handed_over += other.handed_over;
         self.parked += other.parked;
         self.skipped += other.skipped;

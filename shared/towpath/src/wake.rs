@@ -19,7 +19,7 @@ use crate::ports::{CommitError, Consistency, Position, Unavailable};
 use crate::rebuild::rebuild_aggregate;
 use crate::replay::replay_aggregate;
 use crate::trouble::{BACKLOG, LADDER, Trouble};
-use crate::{Consumer, Counts, Cursor, Envelope, Failed, Failure, Instruction, Seq, Then, Verb, Wake};
+use crate::{AggregateKey, Consumer, Counts, Cursor, Envelope, Failed, Failure, Instruction, Seq, Then, Verb, Wake};
 
 /// Times that somebody else may write in between before a wake steps aside.
 const DECISIONS: u32 = 8;
@@ -48,17 +48,38 @@ pub enum Outcome {
 
 /// Handles one wake; `receives` is how often it was delivered, this time included.
 pub async fn handle_wake(consumer: &Consumer, ports: ConsumerPorts<'_>, wake: &Wake, receives: u32) -> WakeReport {
-    if let Verb::Replay(replay) = &wake.verb {
-        return replay_aggregate(consumer, ports, &wake.aggregate, replay, receives).await;
-    }
-    if let Verb::Timer(firing) = &wake.verb {
-        return timer::fire(consumer, ports, &wake.aggregate, firing, receives).await;
-    }
+    // A rebuild applies nothing that was not applied before.
     if let Verb::Rebuild(rebuild) = wake.verb {
         return rebuild_aggregate(consumer, ports, &wake.aggregate, rebuild, receives).await;
     }
+    let worker = Worker::new(consumer, ports);
+    let held = match worker.held_of(&[&wake.aggregate.tenant]).await {
+        Ok(held) => !held.is_empty(),
+        Err(error) => return put_off(&wake.aggregate, error),
+    };
+    match &wake.verb {
+        Verb::Replay(_) if held => left(Outcome::Again(LADDER[LADDER.len() - 1])),
+        // It is still set, and overdue when its tenant goes on: then the auditor sends the next one.
+        Verb::Timer(_) if held => left(Outcome::Done),
+        Verb::Replay(replay) => replay_aggregate(consumer, ports, &wake.aggregate, replay, receives).await,
+        Verb::Timer(firing) => timer::fire(consumer, ports, &wake.aggregate, firing, receives).await,
+        _ => advance(Worker { held, ..worker }, wake, receives).await,
+    }
+}
+
+fn left(outcome: Outcome) -> WakeReport {
+    WakeReport { outcome, counts: Counts { received: 1, ..Counts::default() } }
+}
+
+fn put_off(aggregate: &AggregateKey, error: Unavailable) -> WakeReport {
+    let mut report = left(Outcome::Again(LADDER[1]));
+    report.counts.failures.push(failure_of(Some(aggregate.clone()), error.into(), Then::Again));
+    report
+}
+
+async fn advance(worker: Worker<'_>, wake: &Wake, receives: u32) -> WakeReport {
     let mut advance = Advance {
-        worker: Worker::new(consumer, ports),
+        worker,
         wake,
         counts: Counts { received: 1, ..Counts::default() },
         // Before this delivery something may have killed the process: no slices, and count before running.
@@ -167,6 +188,7 @@ impl Advance<'_> {
             }
             let next = match self.page(&view).await? {
                 Page::Rows(rows) if rows.is_empty() => self.at_the_end(&view).await?,
+                Page::Rows(rows) if self.worker.held => self.hold(&view, &rows[0]).await?,
                 Page::Rows(rows) => self.advance(view, &rows).await?,
                 Page::Newer(row) => self.look_back(&view, &row).await?,
                 Page::Gone(gone) => {
@@ -191,7 +213,7 @@ impl Advance<'_> {
             let holds = view.cursor().is_some_and(|cursor| cursor.rev == order.rev || self.is_ours(cursor))
                 || is_on("40 an order for any rev");
             let holds = holds && self.may_order(&view, order);
-            view.order = (view.status() == Status::Parked && holds).then(|| order.clone());
+            view.order = (view.status() == Status::Parked && holds && !self.worker.held).then(|| order.clone());
         }
         Ok(view)
     }
@@ -210,7 +232,7 @@ impl Advance<'_> {
         let wait = view.trouble().map_or(0, |trouble| trouble.due.millis_since(now));
         match view.status() {
             Status::Ready if is_on("58 no-op on a ready row") => Ok(Some(Outcome::Done)),
-            Status::Held => Ok(Some(Outcome::Done)),
+            Status::Held if self.worker.held => Ok(Some(Outcome::Done)),
             Status::Parked if view.order.is_some() => Ok(None),
             // Nobody orders anything: a parked row waits. The sweeper comes when its ticket is missing or about to expire.
             Status::Parked => {
@@ -224,7 +246,7 @@ impl Advance<'_> {
             Status::Retrying if wait > 0 && view.trouble().is_some_and(|trouble| !trouble.is_backlog()) => {
                 Ok(Some(Outcome::Again(Duration::from_millis(wait))))
             }
-            Status::Retrying | Status::Ready => Ok(None),
+            Status::Retrying | Status::Ready | Status::Held => Ok(None),
         }
     }
 

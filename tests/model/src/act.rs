@@ -6,7 +6,7 @@ use crate::call::{Answer, Body, Call, Change, End, Invocation, Job, Message, Sai
 use crate::journal::{Code, Mood};
 use crate::play::Next;
 use crate::row::{Due, Running};
-use crate::state::{Bounds, Order, State, Worker, of};
+use crate::state::{Bounds, Hold, Order, State, Worker, of};
 use crate::world::Bug;
 
 /// How a worker's call goes.
@@ -66,6 +66,8 @@ pub enum Action {
     Day,
     /// Thirteen days go by.
     Days,
+    /// Somebody stops the tenant or lets it go on, or the auditor is done with what was held; perhaps too early.
+    Hold(Hold),
     /// Somebody moves a ticket to the queue, with the console.
     Redrive(usize),
     /// An operator reads the parked row, to try it again or to pass over it.
@@ -139,6 +141,7 @@ impl Acts<'_> {
                 left.days = left.days.saturating_sub(1);
                 state.pass_time(|held| (held.old, held.due) = (true, Due::Past));
             }
+            Action::Hold(hold) => state.order_hold(hold),
             Action::Redrive(index) => {
                 left.redrives = left.redrives.saturating_sub(1);
                 let rev = state.tickets.remove(index);
@@ -171,7 +174,7 @@ impl Acts<'_> {
         state.left.old_code = state.left.old_code.saturating_sub(u8::from(code == Code::Old));
         let page = self.book.begin(Invocation { code, job });
         state.workers[slot] = Some(Worker { page, expired });
-        let looks = matches!(&self.book.page(page).next, Next::Asks(Call::Look { .. }));
+        let looks = matches!(&self.book.page(page).next, Next::Asks(Call::Look { .. } | Call::Holds));
         let left = &state.left;
         if looks && left.refusals + left.old_reads + left.timeouts == 0 {
             self.step(state, slot, How::Well);
@@ -267,6 +270,7 @@ impl Acts<'_> {
                 }))
             }
             Call::Journal => Said::Rows(state.head),
+            Call::Holds => Said::Held(state.hold == Hold::Ordered),
             Call::Skipped => Said::Skipped(state.skipped),
             Call::Run(_) => Said::Ends(if let How::Ends(mood) = how { mood } else { Mood::Works }),
             Call::Commit(change) => self.commit(state, slot, change),

@@ -16,6 +16,7 @@ use crate::call::{Answer, Call, Invocation, Job, Said, Verb};
 use crate::journal::{Code, Type};
 use crate::play::{Next, play, tick_wakes};
 use crate::row::{Due, Row, Running};
+use crate::state::Hold;
 
 /// Other ways that are played along with an entry.
 const OTHERS: usize = 3;
@@ -48,12 +49,15 @@ struct Carried {
     marked: bool,
     /// Did a call stay unanswered, or time run out? Then it comes to an end another way.
     disturbed: bool,
+    /// Was the tenant stopped when it began?
+    held: bool,
 }
 
 impl Carried {
     fn and(&self, call: &Call, answer: Answer) -> Self {
         let mut carried = self.clone();
         carried.disturbed |= answer.late || answer.said == Said::Away;
+        carried.held |= answer.said == Said::Held(true);
         let Call::Commit(change) = call else { return carried };
         if answer.said == Said::Done && !change.effects.is_empty() {
             return Self { passed: true, refusals: 0, ..carried };
@@ -68,18 +72,22 @@ impl Carried {
     }
 }
 
+/// What a tick of the auditor finds: the row, the length of the journal, whether the tenant is stopped.
+type Tick = (Option<Row>, u8, Hold);
+
 /// All of them.
 pub struct Book {
     types: Vec<Type>,
+    holds: bool,
     bug: Option<&'static str>,
     pages: RwLock<HashMap<u64, Arc<Page>>>,
-    ticks: RwLock<HashMap<(Option<Row>, u8), bool>>,
+    ticks: RwLock<HashMap<Tick, bool>>,
 }
 
 impl Book {
-    /// For a journal of these types; `bug` is switched on in the machines.
-    pub fn new(types: Vec<Type>, bug: Option<&'static str>) -> Self {
-        Self { types, bug, pages: RwLock::default(), ticks: RwLock::default() }
+    /// For a journal of these types, where the tenant may be stopped or not; `bug` is switched on in the machines.
+    pub fn new(types: Vec<Type>, holds: bool, bug: Option<&'static str>) -> Self {
+        Self { types, holds, bug, pages: RwLock::default(), ticks: RwLock::default() }
     }
 
     /// The entry with this number.
@@ -152,11 +160,11 @@ impl Book {
     }
 
     /// Would the auditor's tick wake somebody, when this is the row and the journal is so long?
-    pub fn ticks(&self, row: Option<Row>, head: u8) -> bool {
-        let known = self.ticks.read().unwrap_or_else(PoisonError::into_inner).get(&(row, head)).copied();
+    pub fn ticks(&self, row: Option<Row>, head: u8, hold: Hold) -> bool {
+        let known = self.ticks.read().unwrap_or_else(PoisonError::into_inner).get(&(row, head, hold)).copied();
         known.unwrap_or_else(|| {
-            let wakes = with_bug(self.bug, || tick_wakes(&self.types, row, head));
-            self.ticks.write().unwrap_or_else(PoisonError::into_inner).insert((row, head), wakes);
+            let wakes = with_bug(self.bug, || tick_wakes(&self.types, row, head, hold));
+            self.ticks.write().unwrap_or_else(PoisonError::into_inner).insert((row, head, hold), wakes);
             wakes
         })
     }
@@ -172,7 +180,7 @@ impl Book {
     }
 
     fn play(&self, of: &Invocation, answers: &[Answer]) -> Next {
-        with_bug(self.bug, || play(&self.types, of, answers))
+        with_bug(self.bug, || play((&self.types, self.holds), of, answers))
     }
 
     fn keep(&self, number: u64, page: Page) {

@@ -74,6 +74,8 @@ pub enum Call {
     },
     /// Read the journal.
     Journal,
+    /// Read whether the tenant is stopped.
+    Holds,
     /// Read what is on record as passed over.
     Skipped,
     /// A handler runs for the event in this place.
@@ -102,6 +104,8 @@ pub enum Said {
     Rows(u8),
     /// These are on record as passed over: bit `seq`.
     Skipped(u8),
+    /// Is the tenant stopped?
+    Held(bool),
     /// How the handler ends.
     Ends(Mood),
     /// Done.

@@ -11,7 +11,7 @@ use crate::call::{Call, Verb};
 use crate::journal::Code;
 use crate::play::Next;
 use crate::row::Due;
-use crate::state::{Faults, State};
+use crate::state::{Faults, Hold, State};
 use crate::world::World;
 
 /// More steps than any calm needs.
@@ -112,6 +112,9 @@ impl World {
         if !state.wakes.is_empty() {
             return Some(Action::Wake(0, Code::New));
         }
+        if state.hold == Hold::Ordered {
+            return Some(Action::Hold(Hold::Over));
+        }
         if self.bounds.auditor && self.ticks(state) {
             return Some(Action::Tick);
         }
@@ -138,7 +141,7 @@ impl World {
 
     /// Would the auditor wake somebody?
     pub(crate) fn ticks(&self, state: &State) -> bool {
-        self.book.ticks(state.row, state.head)
+        self.book.ticks(state.row, state.head, state.hold)
     }
 
     /// Is a wake of this kind waiting?

@@ -17,6 +17,7 @@ use towpath::{Consumer, Era, Instruction, Rev, Ticket, Wake};
 use crate::call::{Answer, Body, Call, Change, End, Invocation, Job, Said, Verb};
 use crate::journal::{self, Code, Type, consumer, key, now, producer};
 use crate::row::{Row, small};
+use crate::state::Hold;
 
 mod ports;
 
@@ -36,9 +37,10 @@ thread_local! {
     static CONSUMERS: [Consumer; 2] = [consumer(Code::Old), consumer(Code::New)];
 }
 
-/// What `invocation` does after these answers.
-pub fn play(types: &[Type], invocation: &Invocation, answers: &[Answer]) -> Next {
-    let player = Player::new(types, answers);
+/// What `invocation` does after these answers. In a world with holds, its copy of them always says that the tenant may be
+/// stopped: one that says no is what a strong read would have said before.
+pub fn play((types, holds): (&[Type], bool), invocation: &Invocation, answers: &[Answer]) -> Next {
+    let player = Player { holds, ..Player::new(types, answers) };
     let producer = producer();
     let ports = ConsumerPorts {
         store: &player,
@@ -80,11 +82,11 @@ pub fn play(types: &[Type], invocation: &Invocation, answers: &[Answer]) -> Next
 }
 
 /// Would the auditor's tick wake the consumer, if this is the row and the journal has so many rows?
-pub fn tick_wakes(types: &[Type], row: Option<Row>, head: u8) -> bool {
-    let player = Player { world: Some((row, head)), ..Player::new(types, &[]) };
+pub fn tick_wakes(types: &[Type], row: Option<Row>, head: u8, hold: Hold) -> bool {
+    let player = Player { world: Some((row, head)), hold, ..Player::new(types, &[]) };
     let ports = AuditPorts { ledger: &player, store: &player, wakes: &player, host: &player };
     let report = now_or_never(tick(ports, AuditOptions::default())).expect("the auditor is answered at once");
-    report.expect("every call is answered").consumers.values().any(|found| found.woken > 0)
+    report.expect("every call is answered").consumers.values().any(|found| found.woken + found.resumed > 0)
 }
 
 fn now_or_never<T>(future: impl Future<Output = T>) -> Option<T> {
@@ -127,11 +129,16 @@ struct Player<'a> {
     asks: RefCell<Option<Call>>,
     /// For the auditor, which is answered at once: the row and the length of the journal.
     world: Option<(Option<Row>, u8)>,
+    /// For the auditor: is the tenant stopped?
+    hold: Hold,
+    /// May it be?
+    holds: bool,
 }
 
 impl<'a> Player<'a> {
     fn new(types: &'a [Type], answers: &'a [Answer]) -> Self {
-        Self { types, answers, at: Cell::new(0), late: Cell::new(false), asks: RefCell::new(None), world: None }
+        let (at, late, asks) = (Cell::new(0), Cell::new(false), RefCell::new(None));
+        Self { types, answers, at, late, asks, world: None, hold: Hold::No, holds: false }
     }
 
     fn body(&self, body: Body) -> String {

@@ -11,7 +11,7 @@ use crate::call::{Call, Change};
 use crate::journal::Type;
 use crate::play::Next;
 use crate::row::Running;
-use crate::state::{Bounds, Faults, State};
+use crate::state::{Bounds, Faults, Hold, State};
 use crate::world::World;
 
 /// Each effect happens at most once, in the order of the journal.
@@ -153,6 +153,12 @@ const REACHED: &[Reached] = &[
         |world, state| world.is_stuck(state) && world.ticks(state),
         |bounds| bounds.auditor && bounds.faults.losses > 0,
     ),
+    ("the row is held", |_, state| state.is_held(), |bounds| bounds.faults.holds > 0),
+    (
+        "what was held is applied",
+        |world, state| world.is_complete(state) && state.hold != Hold::Ordered && state.left.holds == 0,
+        |bounds| bounds.auditor && bounds.faults.holds > 0,
+    ),
     (
         "old code has met a newer generation",
         |world, state| world.works(state, Page::met_newer),
@@ -194,9 +200,10 @@ impl World {
         kind.is_wanted() && !is_new
     }
 
-    /// At rest, behind the journal, and not parked.
+    /// At rest, behind the journal, and neither parked nor kept back by order. To go on again takes the auditor.
     fn is_stuck(&self, state: &State) -> bool {
-        state.is_at_rest() && !state.is_parked() && state.is_behind(&self.bounds.journal)
+        let waits = state.is_held() && (state.hold == Hold::Ordered || !self.bounds.auditor);
+        state.is_at_rest() && !state.is_parked() && !waits && state.is_behind(&self.bounds.journal)
     }
 
     /// Does the auditor wake it, now or when it is due?
@@ -216,7 +223,7 @@ impl World {
 
     /// Whoever is at work comes to an end by and by, so what is promised in the end is asked where nobody is.
     fn is_worth_a_forecast(&self, state: &State) -> bool {
-        state.is_idle() && (self.bounds.auditor || !self.has_lost(state))
+        state.is_idle() && (self.bounds.auditor || !self.has_lost(state) && self.bounds.faults.holds == 0)
     }
 
     fn works(&self, state: &State, so: fn(&Page) -> bool) -> bool {

@@ -3,6 +3,8 @@
 
 use std::cmp::Reverse;
 
+use towpath::Status;
+
 use crate::call::{Body, Message, Verb};
 use crate::journal::Type;
 use crate::row::{Due, Held, Row, Running};
@@ -40,6 +42,8 @@ pub struct Faults {
     pub orders: u8,
     /// The code of before runs, beside the new one.
     pub old_code: u8,
+    /// Somebody stops the tenant.
+    pub holds: u8,
 }
 
 impl Faults {
@@ -86,6 +90,18 @@ impl Default for Bounds {
     }
 }
 
+/// Whether the tenant is stopped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Hold {
+    /// It is not, and the auditor does not look for rows that were.
+    #[default]
+    No,
+    /// It is.
+    Ordered,
+    /// It is not any more, and the auditor wakes the rows that were.
+    Over,
+}
+
 /// A process at work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Worker {
@@ -127,6 +143,8 @@ pub struct State {
     pub tickets: Vec<u8>,
     /// The revs of tickets that were ever sent, but for those that no longer hold.
     pub sent: Vec<u8>,
+    /// Is the tenant stopped?
+    pub hold: Hold,
     /// What operators are about to order.
     pub orders: Vec<Order>,
     /// The processes.
@@ -152,6 +170,7 @@ impl State {
             wakes: Vec::new(),
             tickets: Vec::new(),
             sent: Vec::new(),
+            hold: Hold::No,
             orders: Vec::new(),
             workers: [None; 2],
             left: bounds.faults,
@@ -183,6 +202,11 @@ impl State {
     /// Is the row parked?
     pub fn is_parked(&self) -> bool {
         self.row.is_some_and(|row| row.is_parked())
+    }
+
+    /// Is the row marked as held?
+    pub fn is_held(&self) -> bool {
+        self.row.is_some_and(|row| row.status() == Status::Held)
     }
 
     /// What the row says of its ticket: was it sent?
@@ -222,6 +246,12 @@ impl State {
             self.before = Some(self.row);
         }
         self.row = Some(row);
+    }
+
+    /// The tenant is stopped, or goes on.
+    pub(crate) fn order_hold(&mut self, hold: Hold) {
+        self.left.holds = self.left.holds.saturating_sub(u8::from(hold == Hold::Ordered));
+        self.hold = hold;
     }
 
     /// Changes what holds the row up, as time does.

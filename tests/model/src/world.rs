@@ -11,7 +11,7 @@ use crate::journal::{Code, Mood, Type};
 use crate::play::Next;
 use crate::promises::{properties, reached};
 use crate::row::Due;
-use crate::state::{Bounds, State};
+use crate::state::{Bounds, Hold, State};
 
 /// A known mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl World {
 
     /// With one mistake.
     pub fn with_bug(bounds: Bounds, bug: Option<Bug>) -> Self {
-        let book = Book::new(bounds.journal.clone(), bug.and_then(Bug::in_the_code));
+        let book = Book::new(bounds.journal.clone(), bounds.faults.holds > 0, bug.and_then(Bug::in_the_code));
         Self { bounds, book, bug, forecast: Forecast::default() }
     }
 
@@ -177,6 +177,14 @@ impl World {
         }
         if state.left.orders > 0 && state.is_parked() {
             actions.extend([Action::Look { skip: false }, Action::Look { skip: true }]);
+        }
+        match state.hold {
+            Hold::No | Hold::Over if state.left.holds > 0 => actions.push(Action::Hold(Hold::Ordered)),
+            Hold::Ordered => actions.push(Action::Hold(Hold::Over)),
+            Hold::No | Hold::Over => {}
+        }
+        if state.hold == Hold::Over {
+            actions.push(Action::Hold(Hold::No));
         }
         for index in distinct(&state.orders) {
             actions.push(Action::Order(index, true));

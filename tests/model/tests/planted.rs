@@ -24,6 +24,7 @@ const NONE: Faults = Faults {
     redrives: 0,
     orders: 0,
     old_code: 0,
+    holds: 0,
 };
 
 /// Looks for `bug` in a world with these faults, and says how it shows.
@@ -116,6 +117,9 @@ mod in_the_code {
             Bounds { journal: vec![Added, Moved, Added], rash: true, ..audited(Faults { old_code: 1, ..NONE }) }, DRAINED;
         a_skip_off_the_record_is_found:
             "skipped off the record", audited(Faults { rejections: 1, orders: 1, ..NONE }), NOTHING_PASSED;
+        held_without_a_mark_is_found: "held without a mark", with(Faults { holds: 1, ..NONE }), NO_AUDITOR_NEEDED;
+        a_resume_that_forgets_is_found:
+            "a resume forgets what is marked", audited(Faults { holds: 1, ..NONE }), NEVER_STUCK;
         a_ticket_acknowledged_because_parked_is_found:
             "ticket acknowledged because parked", audited(Faults { rejections: 1, redrives: 1, ..NONE }), CONSOLE;
     }

@@ -107,8 +107,23 @@ fn a_failure_that_lasts_is_parked_and_one_that_passes_is_not() -> Vec<Asked> {
     Vec::new()
 }
 
+/// Somebody stops the tenant and lets it go on, at any moment; the auditor may be done with it too early.
+fn what_is_held_back_is_applied_when_the_tenant_goes_on() -> Vec<Asked> {
+    let held = |faults| Bounds { auditor: true, ..with(Faults { holds: 1, ..faults }) };
+    let two = |bounds: Bounds| Bounds { journal: vec![Added, Added], ..bounds };
+    holds(held(Faults { crashes: 1, ..Faults::default() }));
+    holds(Bounds { committed: false, ..held(Faults { losses: 1, ..Faults::default() }) });
+    holds(two(held(Faults { failures: 1, crashes: 1, ..Faults::default() })));
+    holds(two(held(Faults { rejections: 2, orders: 1, ..Faults::default() })));
+    holds(two(held(Faults { rejections: 1, redrives: 1, ..Faults::default() })));
+    holds(two(held(Faults { refusals: 1, ..Faults::default() })));
+    let faults = Faults { holds: 1, crashes: 1, expiries: 1, ..Faults::default() };
+    holds(two(with(faults)));
+    Vec::new()
+}
+
 /// One more of one thing that can go wrong.
-const ONE_MORE: [fn(&mut Faults); 14] = [
+const ONE_MORE: [fn(&mut Faults); 15] = [
     |faults| faults.crashes += 1,
     |faults| faults.losses += 1,
     |faults| faults.lost_tickets += 1,
@@ -123,6 +138,7 @@ const ONE_MORE: [fn(&mut Faults); 14] = [
     |faults| faults.days += 1,
     |faults| faults.redrives += 1,
     |faults| faults.orders += 1,
+    |faults| faults.holds += 1,
 ];
 
 /// These worlds hold every promise.
@@ -198,7 +214,8 @@ fn in_all() -> Vec<Asked> {
 }
 
 fn main() -> ExitCode {
-    let tests: [asked::Test; 15] = [
+    let tests: [asked::Test; 16] = [
+        ("what_is_held_back_is_applied_when_the_tenant_goes_on", what_is_held_back_is_applied_when_the_tenant_goes_on),
         (
             "effects_happen_once_and_in_order_whichever_steps_processes_end_at",
             effects_happen_once_and_in_order_whichever_steps_processes_end_at,

@@ -10,7 +10,7 @@ use towpath::ports::{
     Unavailable,
 };
 use towpath::{
-    AggregateKey, Builds, ConsumerName, EventId, IdempotencyKey, Kind, Prior, Seq, Skipped, TenantId, Timestamp,
+    AggregateKey, Builds, ConsumerName, EventId, Holds, IdempotencyKey, Kind, Prior, Seq, Skipped, TenantId, Timestamp,
     Visibility,
 };
 use towpath_sim::World;
@@ -77,6 +77,10 @@ impl Store for Generated {
 
     fn builds<'a>(&'a self, consumer: &'a ConsumerName, consistency: Consistency) -> Answer<'a, Builds> {
         self.tables.builds(consumer, consistency)
+    }
+
+    fn holds<'a>(&'a self, consumer: &'a ConsumerName, consistency: Consistency) -> Answer<'a, Holds> {
+        self.tables.holds(consumer, consistency)
     }
 
     fn view<'a>(&'a self, tenant: &'a TenantId, view: &'a str, partition: &'a str) -> Answer<'a, Vec<String>> {

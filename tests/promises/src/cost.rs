@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use towpath::command::{CommandPorts, Reply, Request, Verdict, execute};
 use towpath::ports::JournalRow;
 use towpath::relay::relay;
-use towpath::{Aggregate, AggregateId, Era, Event, EventId, Kind, Producer, Seq, Storage, Tx, Visibility};
+use towpath::{Aggregate, AggregateId, Era, Event, EventId, Kind, Lanes, Producer, Seq, Storage, Tx, Visibility};
 use towpath_aws::{LambdaHost, SnsTopics, TopicArns};
 
 use crate::Test;
@@ -122,7 +122,7 @@ fn relayed(stack: &Stack) -> Result<()> {
                 commands: stack.output("CommandsTopicArn")?.to_owned(),
             };
             let topics = SnsTopics::new(aws_sdk_sns::Client::from_conf(config), arns);
-            let report = relay(&topics, &host(), 1, rows(events, tenants, &template)).await;
+            let report = relay(&topics, &host(), &Lanes::all(1), rows(events, tenants, &template)).await;
             let requests = counter.take().len();
             ensure!(report.failed.is_empty() && report.published == events, "{report:?}");
             ensure!(requests <= limit, "{requests} requests for {events} events of {tenants} tenants");

@@ -13,6 +13,7 @@ mod p14_hostile_input;
 mod p16_model;
 mod p18_versions;
 mod p1_audited;
+mod p1_held;
 mod p1_nothing_lost;
 mod p1_public_events_leave;
 mod p2_exactly_once;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         p7_redrive::TESTS,
         p7_replay::TESTS,
         p1_nothing_lost::TESTS,
+        p1_held::TESTS,
         p1_public_events_leave::TESTS,
         p2_exactly_once::TESTS,
         p4_tenants_apart::TESTS,

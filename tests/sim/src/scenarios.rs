@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::FutureExt;
 use towpath::ports::{CursorKey, Position, Wakes};
-use towpath::{Builds, Consumer, Failure, Instruction, Rebuild, Replay, Seq, Status, Step, Verb, Wake};
+use towpath::{
+    Builds, Consumer, Failure, Hold, Holds, Instruction, Rebuild, Replay, Seq, Status, Step, Timestamp, Verb, Wake,
+};
 use towpath_sim::{Clock, Swept, Tables, World, crash_sweep, pair_sweep};
 
 use crate::begin::{DOUBLED, GAP, IN_ORDER, PLACED, cancel, handled, place, receive, same, shop, spend, waiting};
@@ -30,7 +32,7 @@ pub enum Depth {
 pub type Scenario = fn(Depth) -> Swept;
 
 /// All of them.
-pub const ALL: [(&str, Scenario); 27] = [
+pub const ALL: [(&str, Scenario); 30] = [
     ("a handler with events, in order", |depth| deliver(depth, inventory::consumer, IN_ORDER, 0)),
     ("a handler with events, a gap", |depth| deliver(depth, inventory::consumer, GAP, 0)),
     ("a handler with events, doubled", |depth| deliver(depth, inventory::consumer, DOUBLED, 0)),
@@ -47,6 +49,9 @@ pub const ALL: [(&str, Scenario); 27] = [
     ("parked, then passed over", |depth| mended(depth, Mending::Skip)),
     ("replayed", replayed),
     ("a projection, rebuilt while an event comes", rebuilt),
+    ("held, then resumed", |depth| held(depth, inventory::consumer, waiting(IN_ORDER, 0))),
+    ("held, then resumed, a projection", |depth| held(depth, order_summary::consumer, waiting(GAP, 0))),
+    ("held while its messages are lost, then resumed", |depth| held(depth, inventory::consumer, shop())),
     ("relayed", relayed),
     ("found by the auditor", audited),
     ("commands with keys", commanded),
@@ -203,6 +208,29 @@ fn replayed(depth: Depth) -> Swept {
             }
         }
         world.work(&consumer).await
+    })
+}
+
+/// Somebody has stopped the tenant before the first message came, so there is no row yet; then it goes on.
+fn held(depth: Depth, consumer: fn() -> Consumer, begin: Tables) -> Swept {
+    let (name, acme) = (consumer().name().clone(), "acme".parse().unwrap());
+    let order = Hold { since: Timestamp::default(), who: "ann".into(), why: "a migration".into(), resumed: None };
+    let holds = Holds::default().with(&acme, order).unwrap().unwrap();
+    let begin = Tables { holds: [(name.clone(), holds)].into(), ..begin };
+    let lost = begin.messages.is_empty();
+    swept(depth, &begin, async |world| {
+        let resumed = world.tables().holds[&name].resumed(&acme, Timestamp::default());
+        if let Some(resumed) = resumed {
+            let before = world.tables();
+            let nothing = |tables: &Tables| (tables.outbox.clone(), tables.entities.clone(), tables.views.clone());
+            // What did not come is found by the auditor, and marked as well.
+            let marked = (!lost || world.audit(&consumer()).await) && world.work(&consumer()).await;
+            assert_eq!(nothing(&world.tables()), nothing(&before), "something was applied");
+            if !marked || world.keep(&name, resumed).await.is_err() {
+                return false;
+            }
+        }
+        world.audit(&consumer()).await && world.work(&consumer()).await
     })
 }
 

@@ -4,6 +4,7 @@ use aws_lambda_events::dynamodb::EventRecord;
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
+use towpath::Lanes;
 use towpath::ports::JournalRow;
 use towpath::relay::relay;
 
@@ -42,7 +43,7 @@ pub fn run_relay() -> Exit {
 struct Function {
     topics: SnsTopics,
     quarantine: Quarantine,
-    lanes: u16,
+    lanes: Lanes,
 }
 
 /// What a stream record is to the relay.
@@ -83,7 +84,7 @@ impl Function {
                 Err(why) => return Err(invocation_failed("WrongStreamView", why)),
             }
         }
-        let report = relay(&self.topics, &host(&event.context), self.lanes, rows).await;
+        let report = relay(&self.topics, &host(&event.context), &self.lanes, rows).await;
         telemetry::count_relay(&report, quarantined);
         for (group, reason) in &report.reasons {
             tracing::error!(group, reason, "a group could not be published; the stream will offer it again");

@@ -4,7 +4,9 @@
 use serde::{Deserialize, Serialize};
 use towpath::ports::{CursorHome, CursorKey, JournalRow, Position};
 use towpath::trouble::Trouble;
-use towpath::{Beside, Cursor, Era, EventId, EventType, FORMAT, Rev, Seq, Skipped, Status, Timestamp};
+use towpath::{
+    Beside, ConsumerName, Cursor, Era, EventId, EventType, FORMAT, Rev, Seq, Skipped, Status, TenantId, Timestamp,
+};
 
 use super::{RowKey, UnreadableRow, check_format, hash, unreadable};
 
@@ -90,7 +92,7 @@ impl CursorItem {
             rev: cursor.rev,
             trouble: cursor.trouble.as_ref().map(serde_json::to_string).transpose().map_err(unreadable)?,
             due: due.map(Timestamp::as_millis),
-            due_shard: due.map(|_| due_shard(key)),
+            due_shard: due.map(|_| due_shard(key, cursor.status)),
             state: position.state.clone(),
             beside: position.beside.as_ref().map(BesideItem::from),
         })
@@ -119,8 +121,18 @@ impl CursorItem {
     }
 }
 
-fn due_shard(key: &CursorKey) -> String {
-    (hash(&format!("{}#{}", key.aggregate, key.consumer)) % DUE_SHARDS).to_string()
+/// Rows that are held are in shards of their own, where nobody looks until their tenant goes on.
+fn due_shard(key: &CursorKey, status: Status) -> String {
+    let shard = hash(&format!("{}#{}", key.aggregate, key.consumer)) % DUE_SHARDS;
+    match status {
+        Status::Held => held_shard(&key.consumer, &key.aggregate.tenant, shard),
+        _ => shard.to_string(),
+    }
+}
+
+/// One of the shards in which the rows are that a consumer holds of a tenant.
+pub(crate) fn held_shard(consumer: &ConsumerName, tenant: &TenantId, shard: u64) -> String {
+    format!("held#{consumer}#{tenant}#{shard}")
 }
 
 /// By which a write that stands alone knows itself, when its answer was lost and the SDK sent it again.
@@ -288,6 +300,8 @@ mod tests {
         assert_eq!(parked["due"], AttributeValue::N("9000".into()));
         let shard: u64 = parked["due_shard"].as_s().unwrap().parse().unwrap();
         assert!(shard < DUE_SHARDS);
+        let held = stored(&cursor(Status::Held, None));
+        assert_eq!(held["due_shard"], AttributeValue::S(format!("held#inventory#acme#{shard}")), "nobody looks there");
     }
 
     #[test]

@@ -37,6 +37,8 @@ enum What {
     Rebuild,
     Swap,
     Drop,
+    Hold,
+    Resume,
 }
 
 impl OrderItem {
@@ -48,6 +50,8 @@ impl OrderItem {
             Deed::Rebuild(build) => (What::Rebuild, None, None, Some(*build)),
             Deed::Swap(build) => (What::Swap, None, None, Some(*build)),
             Deed::Drop(build) => (What::Drop, None, None, Some(*build)),
+            Deed::Hold => (What::Hold, None, None, None),
+            Deed::Resume => (What::Resume, None, None, None),
         };
         Self {
             format: FORMAT,
@@ -80,6 +84,8 @@ impl OrderItem {
             (What::Rebuild, .., Some(build)) => Deed::Rebuild(build),
             (What::Swap, .., Some(build)) => Deed::Swap(build),
             (What::Drop, .., Some(build)) => Deed::Drop(build),
+            (What::Hold, ..) => Deed::Hold,
+            (What::Resume, ..) => Deed::Resume,
             _ => return Err(UnreadableRow("it does not say what was ordered".into())),
         };
         Ok(Order { at: self.at, who: self.who, why: self.why, consumer: self.consumer, deed })
@@ -94,6 +100,8 @@ pub(crate) fn order_key(tenant: &TenantId, order: &Order) -> RowKey {
         Deed::Rebuild(build) => format!("~rebuild#{build}"),
         Deed::Swap(build) => format!("~swap#{build}"),
         Deed::Drop(build) => format!("~drop#{build}"),
+        Deed::Hold => "~hold".to_owned(),
+        Deed::Resume => "~resume".to_owned(),
     };
     let sort = format!("{}#{}#{about}", order.at, order.consumer);
     RowKey { partition: ("pk", orders_of(tenant)), sort: ("sk", sort) }
@@ -130,6 +138,8 @@ mod tests {
             Deed::Rebuild(2),
             Deed::Swap(2),
             Deed::Drop(1),
+            Deed::Hold,
+            Deed::Resume,
         ] {
             let item: Item = to_item(OrderItem::new(&order(deed.clone()))).unwrap();
             assert_eq!(from_item::<OrderItem>(item).unwrap().into_order().unwrap(), order(deed));

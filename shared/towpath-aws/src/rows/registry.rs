@@ -1,11 +1,11 @@
-//! Rows of `progress` that belong to no aggregate: which consumers there are, and how far the auditor is.
+//! Rows of `progress` that belong to no aggregate: which consumers there are, whom they hold, and how far the auditor is.
 //! Must not know: expressions, clients.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use towpath::ports::{AuditState, CursorHome};
-use towpath::{Builds, ConsumerName, EventType, FORMAT, Rev, Start, Timestamp};
+use towpath::{Builds, ConsumerName, EventType, FORMAT, Hold, Holds, Rev, Start, TenantId, Timestamp};
 
 use super::{RowKey, UnreadableRow, check_format};
 
@@ -123,6 +123,54 @@ impl BuildsItem {
     }
 }
 
+/// Which tenants are stopped at a consumer.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct HoldsItem {
+    /// Whose it is; it is written as the key.
+    #[serde(default, skip_serializing)]
+    sk: Option<ConsumerName>,
+    format: u16,
+    tenants: BTreeMap<TenantId, HoldItem>,
+    rev: Rev,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct HoldItem {
+    since: Timestamp,
+    who: String,
+    why: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    resumed: Option<Timestamp>,
+}
+
+impl HoldsItem {
+    pub(crate) fn new(holds: &Holds) -> Self {
+        let item = |(tenant, hold): (&TenantId, &Hold)| {
+            let Hold { since, who, why, resumed } = hold.clone();
+            (tenant.clone(), HoldItem { since, who, why, resumed })
+        };
+        Self { sk: None, format: FORMAT, tenants: holds.tenants.iter().map(item).collect(), rev: holds.rev }
+    }
+
+    pub(crate) fn consumer(&self) -> Option<ConsumerName> {
+        self.sk.clone()
+    }
+
+    pub(crate) fn into_holds(self) -> Result<Holds, UnreadableRow> {
+        check_format(self.format)?;
+        let hold = |(tenant, HoldItem { since, who, why, resumed })| (tenant, Hold { since, who, why, resumed });
+        Ok(Holds { tenants: self.tenants.into_iter().map(hold).collect(), rev: self.rev })
+    }
+}
+
+/// Partition of the rows that say whom a consumer holds.
+pub(crate) const HOLDS: &str = "~holds";
+
+/// Where a consumer's row lies.
+pub(crate) fn holds_key(consumer: &ConsumerName) -> RowKey {
+    RowKey { partition: ("pk", HOLDS.to_owned()), sort: ("sk", consumer.to_string()) }
+}
+
 /// Where they lie.
 pub(crate) fn builds_key(consumer: &ConsumerName) -> RowKey {
     RowKey { partition: ("pk", "~builds".to_owned()), sort: ("sk", consumer.to_string()) }
@@ -139,6 +187,17 @@ mod tests {
 
     use super::*;
     use crate::store::Item;
+
+    #[test]
+    fn holds_round_trip() {
+        let since = Timestamp::from_millis(5);
+        let hold = Hold { since, who: "ann".into(), why: "a migration".into(), resumed: None };
+        let on = Hold { resumed: Some(Timestamp::from_millis(7)), ..hold.clone() };
+        let tenants = [("acme".parse().unwrap(), hold), ("globex".parse().unwrap(), on)].into();
+        let holds = Holds { tenants, rev: Rev(3) };
+        let item: Item = to_item(HoldsItem::new(&holds)).unwrap();
+        assert_eq!(from_item::<HoldsItem>(item).unwrap().into_holds().unwrap(), holds);
+    }
 
     #[test]
     fn a_registry_row_from_before_there_were_starts_is_read() {

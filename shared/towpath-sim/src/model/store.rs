@@ -8,7 +8,7 @@ use towpath::planted::is_on;
 use towpath::ports::{
     AuditState, CommitError, CursorHome, CursorKey, IndexRow, JournalRow, KeptAnswer, Position, Write,
 };
-use towpath::{AggregateKey, Builds, ConsumerName, EventId, Rev, Seq, Status, TenantId, Timestamp};
+use towpath::{AggregateKey, Builds, ConsumerName, EventId, Holds, Rev, Seq, Status, TenantId, Timestamp};
 
 use crate::Tables;
 use crate::dice::Millis;
@@ -26,6 +26,10 @@ pub(crate) struct DynamoDb {
     before: BTreeMap<CursorKey, (Option<Position>, Millis)>,
     /// What the builds of each projection were before their last change, and when that was.
     builds_before: BTreeMap<ConsumerName, (Builds, Millis)>,
+    /// The same of whom each consumer holds.
+    holds_before: BTreeMap<ConsumerName, (Holds, Millis)>,
+    /// Since when tenants are stopped.
+    held_since: BTreeMap<(ConsumerName, TenantId), Millis>,
     /// The time index, and from when on it shows a row.
     index: BTreeMap<EventId, (Millis, IndexRow)>,
     audit: AuditState,
@@ -97,6 +101,41 @@ impl DynamoDb {
         Ok(())
     }
 
+    /// Whom a consumer holds, as an instance remembers it that has looked so long ago.
+    pub(crate) fn holds(&self, of: &ConsumerName, age: Millis, now: Millis) -> Holds {
+        match self.holds_before.get(of) {
+            Some((before, written)) if now < written + age => before.clone(),
+            _ => self.tables.holds.get(of).cloned().unwrap_or_default(),
+        }
+    }
+
+    /// Changes that, if it is what was read.
+    pub(crate) fn keep_holds(
+        &mut self,
+        of: &ConsumerName,
+        to: &Holds,
+        expect: Rev,
+        now: Millis,
+    ) -> Result<(), CommitError> {
+        let there = self.tables.holds.get(of).cloned().unwrap_or_default();
+        self.tables.keep_holds(of, to, expect)?;
+        self.holds_before.insert(of.clone(), (there, now));
+        for tenant in to.tenants.keys() {
+            let key = (of.clone(), tenant.clone());
+            if to.has(tenant) {
+                self.held_since.entry(key).or_insert(now);
+            } else {
+                self.held_since.remove(&key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Since when this tenant is stopped, if it is.
+    pub(crate) fn held_since(&self, of: &ConsumerName, tenant: &TenantId) -> Option<Millis> {
+        self.held_since.get(&(of.clone(), tenant.clone())).copied()
+    }
+
     /// The kept answer of a command.
     pub(crate) fn kept_answer(&mut self, at: &(TenantId, String), now: Millis) -> Option<KeptAnswer> {
         self.forget_answers(now);
@@ -155,7 +194,7 @@ impl DynamoDb {
             .keys()
             .filter_map(|key| {
                 let cursor = self.position(home, key, age, now)?.cursor;
-                let trouble = cursor.trouble.filter(|_| cursor.status != Status::Ready)?;
+                let trouble = cursor.trouble.filter(|_| !matches!(cursor.status, Status::Ready | Status::Held))?;
                 (trouble.due < before).then(|| (trouble.due, key.clone()))
             })
             .collect();

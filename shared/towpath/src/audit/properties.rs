@@ -77,6 +77,18 @@ impl Ledger for World {
         ready(Ok(Vec::new())).boxed_local()
     }
 
+    fn all_holds(&self) -> Answer<'_, AllHolds> {
+        ready(Ok(AllHolds::new())).boxed_local()
+    }
+
+    fn keep_holds<'a>(&'a self, _: &'a ConsumerName, _: &'a crate::Holds, _: Rev) -> Answer<'a, (), CommitError> {
+        unreachable!("nothing is held")
+    }
+
+    fn held<'a>(&'a self, _: CursorHome, _: &'a ConsumerName, _: &'a TenantId, _: usize) -> Answer<'a, Vec<CursorKey>> {
+        unreachable!("nothing is held")
+    }
+
     fn audit_state(&self) -> Answer<'_, AuditState> {
         ready(Ok(self.state.borrow().clone())).boxed_local()
     }
@@ -114,6 +126,9 @@ impl Store for World {
     }
     fn builds<'a>(&'a self, _: &'a ConsumerName, _: Consistency) -> Answer<'a, Builds> {
         unreachable!("the auditor reads no builds")
+    }
+    fn holds<'a>(&'a self, _: &'a ConsumerName, _: Consistency) -> Answer<'a, crate::Holds> {
+        unreachable!("the auditor reads all holds at once")
     }
     fn view<'a>(&'a self, _: &'a TenantId, _: &'a str, _: &'a str) -> Answer<'a, Vec<String>> {
         unreachable!("the auditor reads no view")

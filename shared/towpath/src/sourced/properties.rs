@@ -93,6 +93,9 @@ impl Store for Shelf {
         self.read.set(self.read.get() + page.len());
         ready(Ok(page))
     }
+    fn holds<'a>(&'a self, _: &'a crate::ConsumerName, _: Consistency) -> Answer<'a, crate::Holds> {
+        unreachable!("a fold asks for no holds")
+    }
     fn builds<'a>(&'a self, _: &'a crate::ConsumerName, _: Consistency) -> Answer<'a, crate::Builds> {
         unreachable!("a fold has no builds")
     }

@@ -8,6 +8,7 @@ use super::{Advance, Next, Outcome, View};
 use crate::apply::{Draft, invalid};
 use crate::batch::MARGIN;
 use crate::commit::{Reads, plan, with_heads};
+use crate::delivery::held;
 use crate::planted::is_on;
 use crate::ports::{Unavailable, Write};
 use crate::trouble::{DEATHS, LADDER, PARK_AFTER, TICKET_RENEWAL, TICKET_RETRY, TicketState, Trouble, backoff};
@@ -25,6 +26,9 @@ impl Advance<'_> {
         let suspicion = Failure::retry("process ended", "the process ended while this event was handled");
         let known = view.trouble().filter(|trouble| trouble.seq == row.seq && !trouble.is_backlog()).cloned();
         let mut trouble = known.unwrap_or_else(|| Trouble::new(row, &suspicion, now, self.worker.ports.producer));
+        if view.status() == Status::Held {
+            trouble.since = now; // the time that it was held is not its own
+        }
         if trouble.running.is_some() {
             trouble.deaths += 1;
             trouble.explain(&suspicion);
@@ -54,6 +58,21 @@ impl Advance<'_> {
             Cursor { status, attempt: cursor.attempt + 1, rev: cursor.rev.next(), trouble: Some(trouble), ..cursor };
         self.token = Some(token);
         self.write(view, begun).await.map(|_| Next::Look)
+    }
+
+    /// Somebody has stopped the tenant: the row says so, and keeps what it knows of a failure, or of an attempt that never
+    /// said how it ended.
+    pub(super) async fn hold(&mut self, view: &View, row: &Rc<Envelope>) -> Result<Next, Unavailable> {
+        let host = self.worker.ports.host;
+        let cursor = view.cursor().cloned().unwrap_or_else(|| self.worker.start(row));
+        let known = view.trouble().filter(|_| !is_on("a hold forgets the attempt")).cloned();
+        let trouble = known.unwrap_or_else(|| Trouble::new(row, &held(), host.now(), self.worker.ports.producer));
+        let marked = Cursor { status: Status::Held, rev: cursor.rev.next(), trouble: Some(trouble), ..cursor };
+        if is_on("held without a mark") || self.write(view, marked).await? {
+            self.counts.held += 1;
+            return Ok(Next::End(Outcome::Done));
+        }
+        Ok(Next::Look)
     }
 
     /// The first row that waits has failed.

@@ -22,7 +22,7 @@ impl Advance<'_> {
     /// Did a ticket come back that cannot have its way? Then another one takes its place.
     pub(super) fn is_ticket_put_back(&self, view: &View) -> bool {
         let (Verb::Retry(order), Some(cursor)) = (&self.wake.verb, view.cursor()) else { return false };
-        let is_left = |trouble: &Trouble| trouble.is_unknown() && trouble.running.is_none();
+        let is_left = |trouble: &Trouble| (trouble.is_unknown() || self.worker.held) && trouble.running.is_none();
         order.is_by_ticket() && cursor.rev == order.rev && view.trouble().is_some_and(is_left)
     }
 

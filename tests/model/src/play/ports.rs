@@ -12,13 +12,15 @@ use towpath::ports::{
     IndexRow, JournalRow, KeptAnswer, Ledger, Position, Registered, Store, Stored, Wakes,
 };
 use towpath::{
-    AggregateKey, Builds, ConsumerName, IdempotencyKey, Rev, Seq, Skipped, Status, TenantId, Ticket, Timestamp, Wake,
+    AggregateKey, AllHolds, Builds, ConsumerName, Holds, IdempotencyKey, Rev, Seq, Skipped, Status, TenantId, Ticket,
+    Timestamp, Wake,
 };
 
 use super::{PLENTY, Player, away, change_of, done, verb_of};
 use crate::call::{Call, Said};
 use crate::journal::{self, Code, consumer, key, now};
 use crate::row::{OWN_TOKEN, Row, small};
+use crate::state::Hold;
 
 impl Store for Player<'_> {
     fn positions<'a>(
@@ -74,6 +76,16 @@ impl Store for Player<'_> {
         self.ask(Call::Skipped, move |said| match said {
             Said::Skipped(bits) => Ok((1..8).filter(|seq| bits & 1 << seq != 0).map(skipped).collect()),
             _ => Err(away("Query")),
+        })
+    }
+
+    fn holds<'a>(&'a self, _: &'a ConsumerName, consistency: Consistency) -> Port<'a, Holds> {
+        if consistency == Consistency::Eventual {
+            return ready(Ok(held(if self.holds { Hold::Ordered } else { Hold::No }))).boxed_local();
+        }
+        self.ask(Call::Holds, |said| match said {
+            Said::Held(is) => Ok(held(if is { Hold::Ordered } else { Hold::No })),
+            _ => Err(away("GetItem")),
         })
     }
 
@@ -154,7 +166,7 @@ impl Ledger for Player<'_> {
         let cursor = self.world.and_then(|(row, _)| row).map(|row| row.to_real().cursor);
         let overdue = cursor.is_some_and(|cursor| {
             home == CursorHome::Progress
-                && cursor.status != Status::Ready
+                && !matches!(cursor.status, Status::Ready | Status::Held)
                 && cursor.trouble.is_some_and(|trouble| trouble.due < before)
         });
         let key = CursorKey { aggregate: key().clone(), consumer: consumer(Code::New).name().clone() };
@@ -165,6 +177,29 @@ impl Ledger for Player<'_> {
         ready(Ok(Vec::new())).boxed_local()
     }
 
+    fn all_holds(&self) -> Port<'_, AllHolds> {
+        let holds = held(self.hold);
+        let all = (self.hold != Hold::No).then(|| (consumer(Code::New).name().clone(), holds));
+        ready(Ok(all.into_iter().collect())).boxed_local()
+    }
+
+    fn keep_holds<'a>(&'a self, _: &'a ConsumerName, _: &'a Holds, _: Rev) -> Port<'a, (), CommitError> {
+        ready(Ok(())).boxed_local()
+    }
+
+    fn held<'a>(
+        &'a self,
+        home: CursorHome,
+        of: &'a ConsumerName,
+        _: &'a TenantId,
+        _: usize,
+    ) -> Port<'a, Vec<CursorKey>> {
+        let is_held = self.world.and_then(|(row, _)| row).is_some_and(|row| row.status() == Status::Held);
+        let key = CursorKey { aggregate: key().clone(), consumer: of.clone() };
+        let rows = if is_held && home == CursorHome::Progress { vec![key] } else { Vec::new() };
+        ready(Ok(rows)).boxed_local()
+    }
+
     fn audit_state(&self) -> Port<'_, AuditState> {
         ready(Ok(AuditState::default())).boxed_local()
     }
@@ -172,4 +207,13 @@ impl Ledger for Player<'_> {
     fn keep_audit_state<'a>(&'a self, _: &'a AuditState, _: Rev) -> Port<'a, (), CommitError> {
         ready(Ok(())).boxed_local()
     }
+}
+
+/// The holds of the consumer.
+fn held(hold: Hold) -> Holds {
+    let (who, why) = (String::new(), String::new());
+    let resumed = (hold == Hold::Over).then(now);
+    let order = towpath::Hold { since: now(), who, why, resumed };
+    let tenants = if hold == Hold::No { None } else { Some((key().tenant.clone(), order)) };
+    Holds { tenants: tenants.into_iter().collect(), rev: Rev(1) }
 }

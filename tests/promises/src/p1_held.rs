@@ -1,0 +1,72 @@
+//! P1 and P3 for a tenant that an operator has stopped: its events wait, those of others do not; when it goes on, all of them
+//! are applied, in order, also those of aggregates that began meanwhile.
+
+use anyhow::{Context, Result, ensure};
+use towpath::ports::{CommitError, Consistency, Host, Ledger, Store};
+use towpath::{AggregateKey, ConsumerName, Hold, Holds, Status, TenantId};
+
+use crate::Test;
+use crate::hands::host;
+use crate::stack::{Stack, until, wait};
+
+pub(crate) const TESTS: &[Test] = &[("p1_what_is_held_back_of_a_tenant_is_applied_when_it_goes_on", held)];
+
+fn held(stack: &Stack) -> Result<()> {
+    wait(async {
+        let (inventory, tenant): (ConsumerName, TenantId) = ("inventory".parse()?, "p1-held".parse()?);
+        stack.stock_up(tenant.as_str(), "tea", 100)?;
+        let known = stack.place(tenant.as_str(), "k-known", "tea")?;
+        stack.applied("inventory", &known, 1).await?;
+        let hold = Hold { since: host().now(), who: "ann".into(), why: "a test".into(), resumed: None };
+        change(stack, &inventory, |holds| Ok(holds.with(&tenant, hold.clone())?)).await?;
+        // Some seconds later every instance knows; until then an order may still get through.
+        let orders = std::cell::Cell::new(0);
+        let began = until("an order is held", async || {
+            orders.set(orders.get() + 1);
+            let order = stack.place(tenant.as_str(), &format!("k-{}", orders.get()), "tea")?;
+            let status = until("it has a row", async || stack.position("inventory", &order).await).await?.cursor.status;
+            Ok((status == Status::Held).then_some(order))
+        })
+        .await?;
+        cancel(stack, &known)?;
+        let marked = stack.blocked("inventory", &known, Status::Held).await?;
+        ensure!(marked.seq.0 == 1, "{marked:?}");
+        cancel(stack, &began)?;
+        stack.applied("order-summary", &began, 2).await?;
+        stack.stock_up("p1-not-held", "tea", 1)?;
+        let other = stack.place("p1-not-held", "k-1", "tea")?;
+        stack.applied("inventory", &other, 1).await?;
+        stack.holds("InventoryQueueUrl", tenant.as_str(), 0).await?;
+        ensure!(stack.audit().await?.consumers[&inventory].held >= 3, "what is held is accounted for");
+        ensure!(stack.blocked("inventory", &began, Status::Held).await?.seq.0 == 0, "nothing of it was applied");
+        change(stack, &inventory, |holds| Ok(holds.resumed(&tenant, host().now()))).await?;
+        let resumed = stack.audit().await?.consumers[&inventory].resumed;
+        ensure!(resumed >= 2, "{resumed} rows were woken");
+        for order in [&known, &began] {
+            stack.applied("inventory", order, 2).await?;
+            stack.blocked("inventory", order, Status::Ready).await?;
+            stack.story_is(order, &["stock.reserved", "stock.released"]).await?;
+        }
+        Ok(())
+    })
+}
+
+fn cancel(stack: &Stack, order: &AggregateKey) -> Result<()> {
+    let (path, key) = (format!("/orders/{}/cancel", order.id), format!("cancel-{}", order.id));
+    stack.ask("POST", &path, order.tenant.as_str(), &key, "{}").map(|_| ())
+}
+
+/// As the command line does: again, if somebody else was faster.
+async fn change(stack: &Stack, of: &ConsumerName, to: impl Fn(&Holds) -> Result<Option<Holds>>) -> Result<()> {
+    let store = stack.store()?;
+    until("the order is given", async || {
+        let there = Store::holds(&store, of, Consistency::Strong).await?;
+        let next = to(&there)?.context("it is so already")?;
+        match store.keep_holds(of, &next, there.rev).await {
+            Ok(()) => Ok(Some(())),
+            Err(CommitError::Refused(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    })
+    .await
+}
