@@ -81,8 +81,10 @@ pub struct Found {
     pub compared: u64,
     /// Events that are older than a backlog explains, and neither applied nor behind a blocked row.
     pub unaccounted: u64,
-    /// Rows whose time to be looked at had passed.
+    /// Rows whose time to be looked at had passed, and timers that should have fired.
     pub overdue: u64,
+    /// Those of them that are timers.
+    pub late_timers: u64,
     /// Wakes sent.
     pub woken: u64,
 }
@@ -166,7 +168,9 @@ impl Audit<'_> {
         let limit = usize::try_from(self.options.wakes).unwrap_or(usize::MAX);
         for timer in self.ports.ledger.timers(now, limit).await? {
             let found = self.report.consumers.entry(timer.consumer.clone()).or_default();
-            found.overdue += u64::from(timer.due < now.minus(OVERDUE));
+            let late = u64::from(timer.due < now.minus(OVERDUE));
+            found.overdue += late;
+            found.late_timers += late;
             let wake = Wake::timer(timer.saga, timer.firing.name, timer.firing.nonce);
             match self.ports.wakes.wake(&timer.consumer, &wake).await {
                 Ok(()) => found.woken += 1,
