@@ -42,7 +42,7 @@ export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run test catalogue proof asked soak traps planted build crates venvs up down status deploy dev lint tidy drill chaos conformance numbers new fuzz seeds adopt mutants fixture
+.PHONY: help run test catalogue proof asked soak traps planted build crates venvs up down status deploy dev lint tidy drill alarms rehearse chaos conformance numbers new fuzz seeds adopt mutants fixture
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,7 @@ test: build lint ## lint, then every kind of test but those that take hours (soa
 	$(LOCAL) $(PYTHON) tests/local/planted.py --features $(PLANTED)
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=5 | tee $(ASKED)/3-fuzz
 	@$(MAKE) --no-print-directory chaos ARGS="--only 'all at once'"
+	@$(MAKE) --no-print-directory rehearse
 	@$(MAKE) --no-print-directory conformance
 	@$(MAKE) --no-print-directory adopt
 	@$(MAKE) --no-print-directory asked
@@ -158,6 +159,16 @@ status: ## what each consumer has applied (ARGS='--watch', ARGS='--json')
 
 drill: venvs ## break something on purpose at a stack that is up: docs/when-something-fails.md (ARGS=--mend puts it right)
 	@$(PYTHON) tests/local/drill.py --name $(NAME) $(ARGS)
+
+alarms: venvs ## which alarms of a local stack ring, as CloudWatch would say on AWS: docs/runbooks
+	@$(PYTHON) tests/local/alarms.py --name $(NAME)
+
+rehearse: build ## make every alarm ring and end, on a stack of its own; a misspelt metric is found
+	@$(PYTHON) tests/local/stack.py down --name rehearse
+	@$(PYTHON) tests/local/stack.py up --name rehearse --stage $(STAGE) --port 0
+	@wrong=0; { $(PYTHON) tests/local/traffic.py --name rehearse --orders 24 --tenants 2 --cli target/$(HOST)/release/towpath && \
+		$(PYTHON) tests/local/drill.py --name rehearse && $(PYTHON) tests/local/rehearse.py --name rehearse; } || wrong=$$?; \
+		$(PYTHON) tests/local/stack.py down --name rehearse; exit $$wrong
 
 chaos: build .venv/faults/made ## break the deployed functions' calls in nine ways, and check every row
 	@$(PYTHON) tests/local/chaos.py --cli target/$(HOST)/release/towpath $(ARGS)

@@ -100,23 +100,70 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
 mod tests {
     use super::*;
 
+    /// Files under docs/ that show commands.
+    fn shown() -> Vec<(String, String)> {
+        let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+        let runbooks = std::fs::read_dir(docs.join("runbooks")).expect("docs/runbooks is there");
+        let files = runbooks.map(|entry| entry.expect("it can be listed").path());
+        let files =
+            files.chain([docs.join("when-something-fails.md"), docs.join("logs.md")]).filter(|path| path.extension() == Some("md".as_ref()));
+        let read = |path: std::path::PathBuf| {
+            let text = std::fs::read_to_string(&path).expect("it can be read");
+            (path.file_name().unwrap_or_default().to_string_lossy().into_owned(), text)
+        };
+        files.map(read).collect()
+    }
+
     #[test]
-    fn every_command_that_the_guide_shows_is_understood() {
+    fn every_command_that_the_guide_and_the_runbooks_show_is_understood() {
         Cli::command().debug_assert();
-        let guide = concat!(include_str!("../../docs/when-something-fails.md"), include_str!("../../docs/logs.md"));
-        let shown = guide.lines().filter_map(|line| line.find("towpath ").map(|at| (line, &line[at..])));
-        let typed =
-            shown.filter(|(line, _)| line.starts_with("$ towpath") || line.contains(":  ") || line.starts_with("  "));
         let mut count = 0;
-        for (line, command) in typed {
-            let mut words = shlex::split(command).expect(line);
-            if words.iter().any(|word| word == "--why") {
-                words.extend(["--who".to_owned(), "what USER says".to_owned()]);
+        for (file, text) in shown() {
+            let shown = text.lines().filter_map(|line| line.find("towpath ").map(|at| (line, &line[at..])));
+            let typed = shown.filter(|(line, _)| {
+                line.starts_with("$ towpath")
+                    || line.starts_with("towpath ")
+                    || line.contains(":  ")
+                    || line.starts_with("  ")
+            });
+            for (line, command) in typed {
+                let mut words = shlex::split(command).unwrap_or_else(|| panic!("{file}: {line}"));
+                if words.iter().any(|word| word == "--why") {
+                    words.extend(["--who".to_owned(), "what USER says".to_owned()]);
+                }
+                let parsed = Cli::try_parse_from(words);
+                let why = parsed.err().map(|error| error.to_string());
+                assert!(why.is_none(), "{file}: {line}\n{}", why.unwrap_or_default());
+                count += 1;
             }
-            let parsed = Cli::try_parse_from(words);
-            assert!(parsed.is_ok(), "{line}\n{}", parsed.err().map(|error| error.to_string()).unwrap_or_default());
-            count += 1;
         }
-        assert!(count > 10, "only {count} commands were found");
+        assert!(count > 40, "only {count} commands were found");
+    }
+
+    /// What a person types in the middle of the night: ours, AWS's own, make. Anything else is a line that nobody checks.
+    #[test]
+    fn a_runbook_has_its_five_parts_and_at_least_three_commands_and_links_that_lead_somewhere() {
+        for (file, text) in shown().iter().filter(|(file, _)| file != "when-something-fails.md" && file != "broker.md")
+        {
+            let parts: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+            assert_eq!(parts, ["It means", "The user feels", "Type first", "Verify", "It ends when"], "{file}");
+            let blocks = text.split("```").skip(1).step_by(2).flat_map(str::lines).filter(|line| !line.is_empty());
+            let typed: Vec<&str> = blocks.filter(|line| !line.starts_with('#')).collect();
+            let known = ["towpath ", "aws ", "make "];
+            for line in &typed {
+                assert!(
+                    known.iter().any(|start| line.starts_with(start)),
+                    "{file}: {line}: no command of ours or of AWS"
+                );
+            }
+            assert!(typed.len() >= 3, "{file} shows {} commands", typed.len());
+        }
+        for (file, text) in shown() {
+            for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+                let folder = if file == "when-something-fails.md" { "../docs" } else { "../docs/runbooks" };
+                let to = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(link);
+                assert!(link.is_empty() || to.exists(), "{file} links to {link}, which is not there");
+            }
+        }
     }
 }

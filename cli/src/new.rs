@@ -41,6 +41,27 @@ const FILES: &[(&str, &str)] = files![
     "catalogue/Cargo.toml" from "cli/template/catalogue/Cargo.toml.in",
     "catalogue/src/lib.rs" from "cli/template/catalogue/src/lib.rs",
     "catalogue/src/main.rs" from "cli/template/catalogue/src/main.rs",
+    "docs/runbooks/api-faults.md" from "docs/runbooks/api-faults.md",
+    "docs/runbooks/auditor-silent.md" from "docs/runbooks/auditor-silent.md",
+    "docs/runbooks/broker.md" from "docs/runbooks/broker.md",
+    "docs/runbooks/dead-letters.md" from "docs/runbooks/dead-letters.md",
+    "docs/runbooks/function-errors.md" from "docs/runbooks/function-errors.md",
+    "docs/runbooks/lag.md" from "docs/runbooks/lag.md",
+    "docs/runbooks/overdue.md" from "docs/runbooks/overdue.md",
+    "docs/runbooks/parked.md" from "docs/runbooks/parked.md",
+    "docs/runbooks/pipeline-unhealthy.md" from "docs/runbooks/pipeline-unhealthy.md",
+    "docs/runbooks/queue-age.md" from "docs/runbooks/queue-age.md",
+    "docs/runbooks/receiver.md" from "docs/runbooks/receiver.md",
+    "docs/runbooks/relay-failures.md" from "docs/runbooks/relay-failures.md",
+    "docs/runbooks/relay-late.md" from "docs/runbooks/relay-late.md",
+    "docs/runbooks/sweep-age.md" from "docs/runbooks/sweep-age.md",
+    "docs/runbooks/tables.md" from "docs/runbooks/tables.md",
+    "docs/runbooks/throttles.md" from "docs/runbooks/throttles.md",
+    "docs/runbooks/unaccounted.md" from "docs/runbooks/unaccounted.md",
+    "docs/runbooks/undelivered.md" from "docs/runbooks/undelivered.md",
+    "docs/runbooks/wake-age.md" from "docs/runbooks/wake-age.md",
+    "docs/runbooks/wake-dead-letters.md" from "docs/runbooks/wake-dead-letters.md",
+    "docs/when-something-fails.md" from "docs/when-something-fails.md",
     "functions/auditor/Cargo.toml" from "cli/template/functions/auditor/Cargo.toml.in",
     "functions/auditor/src/main.rs" from "functions/auditor/src/main.rs",
     "functions/relay/Cargo.toml" from "cli/template/functions/relay/Cargo.toml.in",
@@ -52,9 +73,11 @@ const FILES: &[(&str, &str)] = files![
     "functions/tickets-api/Cargo.toml" from "cli/template/functions/tickets-api/Cargo.toml.in",
     "functions/tickets-api/src/lib.rs" from "cli/template/functions/tickets-api/src/lib.rs",
     "functions/tickets-api/src/main.rs" from "cli/template/functions/tickets-api/src/main.rs",
+    "infra/alarms.yaml" from "infra/alarms.yaml",
     "infra/api.yaml" from "infra/api.yaml",
     "infra/bus.yaml" from "infra/bus.yaml",
     "infra/consumer.yaml" from "infra/consumer.yaml",
+    "infra/operations.yaml" from "infra/operations.yaml",
     "infra/receiver.yaml" from "infra/receiver.yaml",
     "infra/tables.yaml" from "infra/tables.yaml",
     "infra/topics.yaml" from "infra/topics.yaml",
@@ -120,10 +143,13 @@ mod tests {
     }
 
     #[test]
-    fn no_file_of_the_template_or_of_infra_is_left_out() {
+    fn no_file_of_the_template_of_infra_or_of_the_runbooks_is_left_out() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let texts: BTreeSet<&str> = FILES.iter().map(|(_, text)| *text).collect();
-        for file in [root.join("cli/template"), root.join("infra")].iter().flat_map(|folder| files_under(folder)) {
+        for file in [root.join("cli/template"), root.join("infra"), root.join("docs/runbooks")]
+            .iter()
+            .flat_map(|folder| files_under(folder))
+        {
             assert!(texts.contains(fs::read_to_string(&file).unwrap().as_str()), "{} is left out", file.display());
         }
     }

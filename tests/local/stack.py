@@ -314,7 +314,7 @@ def deploy(instance: Instance, endpoint: str, options: argparse.Namespace, provi
                "--config-file", str(ROOT / "samconfig.toml"), "--stack-name", stack_name, "--region", REGION,
                "--no-progressbar", "--parameter-overrides", f"Stage={stage}", f"Architecture={architecture()}",
                *(f"{name}ProviderUrl={provider_url}" for name in ("Mail", "Payment") if provider_url),
-               "ArchiveDays=0"]  # the embedded emulator's CloudFormation knows no AWS::Events::Archive
+               "ArchiveDays=0", "Alarms=plain"]  # the embedded emulator's CloudFormation knows no archive and no composite alarm
     with instance.deploy_log.open("wb") as log:
         code = subprocess.run(command, cwd=ROOT, env=local_environment(endpoint), stdin=subprocess.DEVNULL,
                               stdout=log, stderr=subprocess.STDOUT, check=False).returncode

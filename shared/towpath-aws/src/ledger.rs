@@ -1,15 +1,18 @@
 //! The core's `Ledger` port on DynamoDB: what an auditor reads, page by page, and the rows that it writes.
 //! Must not know: what it makes of them.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 use serde_json::Value;
 use towpath::ports::{
-    Answer, AuditState, CommitError, CursorHome, CursorKey, DueTimer, IndexRow, Ledger, Registered, Unavailable,
+    Answer, AuditState, CommitError, Consistency, CursorHome, CursorKey, DueTimer, IndexRow, Ledger, Registered, Store,
+    Unavailable,
 };
-use towpath::{AggregateKey, AllHolds, ConsumerName, CorrelationId, EventId, Holds, Rev, SagaRow, TenantId, Timestamp};
+use towpath::{AggregateKey, AllHolds, ConsumerName, CorrelationId, EventId, Holds, Rev, SagaRow, Status, TenantId, Timestamp};
 
 use crate::AwsStore;
 use crate::commit::{Condition, item_at};
@@ -193,6 +196,22 @@ impl AwsStore {
     async fn write_holds(&self, of: &ConsumerName, to: &Holds, expect: Rev) -> Result<(), CommitError> {
         let item = item_at(&holds_key(of), &HoldsItem::new(to))?;
         self.put(self.tables.progress.clone(), item, Condition::written("pk", expect), None).await
+    }
+
+    /// How many rows of each consumer wait for an operator; of each table's blocked rows at most `limit` are looked at. One
+    /// read for each shard of the index while nothing is blocked.
+    pub async fn parked(&self, limit: usize) -> Result<BTreeMap<ConsumerName, u64>, Unavailable> {
+        let mut parked = BTreeMap::new();
+        for home in [CursorHome::Progress, CursorHome::Views] {
+            let blocked = self.query_due(home, Timestamp::MAX, limit).await?;
+            let positions = self.positions(home, &blocked, Consistency::Eventual).await?;
+            for (key, position) in blocked.into_iter().zip(positions) {
+                if position.is_some_and(|position| position.cursor.status == Status::Parked) {
+                    *parked.entry(key.consumer).or_default() += 1;
+                }
+            }
+        }
+        Ok(parked)
     }
 
     /// Timers whose time lies before `before`, of all shards, the earliest first.

@@ -1,12 +1,14 @@
 //! JSON logs and CloudWatch metrics in the embedded format, both to standard output.
-//! Must not know: personal data. An event is logged by its ids, never by its data.
+//! docs/metrics.md names every metric. Must not know: personal data. An event is logged by its ids, never by its data.
 
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 use metrics_cloudwatch_embedded::{Builder, Collector};
 use towpath::audit::AuditReport;
 use towpath::relay::RelayReport;
-use towpath::{Counts, Envelope, Failed, Happened, Then, Timestamp};
+use towpath::{ConsumerName, Counts, Envelope, Failed, Happened, TenantId, Then, Timestamp};
 use tracing_subscriber::EnvFilter;
 
 /// Namespace of every metric.
@@ -17,8 +19,15 @@ static SELF: OnceLock<String> = OnceLock::new();
 const WATCHED: &str = "watched";
 /// Values of one metric in one line.
 const LAGS: usize = 100;
+/// The field of a line that says whose request it was.
+const TENANT: &str = "tenant";
 
-/// Starts logging and metrics; `dimensions` are those of every metric besides the stage, by name.
+/// What this process has said about single consumers: it goes on with that, so that a last zero is seen.
+#[derive(Debug, Default)]
+pub(crate) struct Said(RefCell<BTreeSet<(&'static str, ConsumerName)>>);
+
+/// Starts logging and metrics; `dimensions` are those of every metric besides the stage, by name. Only the auditor, which
+/// speaks of every consumer, has none.
 pub(crate) fn start(stage: &str, log_level: &str, dimensions: &[(&'static str, &str)]) -> Option<&'static Collector> {
     let name = dimensions.first().map_or(stage, |(_, value)| value);
     SELF.get_or_init(|| name.to_owned());
@@ -33,7 +42,12 @@ pub(crate) fn start(stage: &str, log_level: &str, dimensions: &[(&'static str, &
     let with =
         |builder: Builder, (name, value): &(&'static str, &str)| builder.with_dimension(*name, (*value).to_owned());
     let metrics = dimensions.iter().fold(builder, with).init();
-    metrics.map_err(|error| tracing::error!(%error, "metrics are off")).ok()
+    let metrics = metrics.map_err(|error| tracing::error!(%error, "metrics are off")).ok();
+    match dimensions {
+        [] => count_audit("ColdStarts", 1),
+        _ => count("ColdStarts", 1),
+    }
+    metrics
 }
 
 /// Writes the invocation's metrics, one line.
@@ -43,9 +57,27 @@ pub(crate) fn flush(metrics: Option<&Collector>) {
     }
 }
 
+/// Writes the metrics of a tenant's request. The tenant is a field of the line and never a dimension, which would be a metric
+/// of its own, paid for by the month: the dashboard's question to the logs adds tenants up.
+pub(crate) fn flush_of(metrics: Option<&'static Collector>, tenant: Option<&TenantId>) {
+    if let (Some(metrics), Some(tenant)) = (metrics, tenant) {
+        metrics.set_property(TENANT, tenant.as_str());
+    }
+    flush(metrics);
+    if let Some(metrics) = metrics {
+        metrics.remove_property(TENANT);
+    }
+}
+
 /// What a consumer did in one invocation; `failed` messages go back to the queue.
 pub(crate) fn count_consumer(counts: &Counts, failed: usize) {
+    let again = |failure: &&Failed| matches!(failure.then, Then::Again | Then::HandedOver);
     count("Received", counts.received);
+    if counts.received > 0 {
+        metrics::histogram!("BatchSize").record(as_number(counts.received));
+    }
+    count("Retries", counts.failures.iter().filter(again).count() as u64);
+    count("TimersFired", counts.fired);
     count("Applied", counts.applied);
     count("Duplicates", counts.duplicates);
     count("Gaps", counts.gaps);
@@ -72,25 +104,51 @@ pub(crate) fn count_relay(report: &RelayReport, quarantined: u64) {
     count("Quarantined", quarantined);
 }
 
-/// What the auditor found, zeros too: an alarm needs to tell "none" from "nobody looked".
-pub(crate) fn measure_audit(report: &AuditReport, now: Timestamp) {
+/// What the auditor found. Sums over all consumers are written each time, zeros too: an alarm needs to tell "none" from
+/// "nobody looked". Those of one consumer begin when there is something to say, so that a quiet consumer costs nothing.
+pub(crate) fn measure_audit(report: &AuditReport, parked: &BTreeMap<ConsumerName, u64>, said: &Said, now: Timestamp) {
+    let (mut unaccounted, mut overdue, mut late_timers) = (0, 0, 0);
     for (consumer, found) in &report.consumers {
-        let measured = [
-            ("UnaccountedEvents", found.unaccounted),
-            ("HeldEvents", found.held),
-            ("Overdue", found.overdue),
-            ("Woken", found.woken),
-            ("Resumed", found.resumed),
-        ];
-        for (name, value) in measured {
-            metrics::gauge!(name, "consumer" => consumer.to_string()).set(as_number(value));
-        }
+        said.measure("UnaccountedEvents", consumer, found.unaccounted);
+        said.measure("ParkedRows", consumer, parked.get(consumer).copied().unwrap_or_default());
+        said.measure("HeldEvents", consumer, found.held);
+        count_audit("Woken", found.woken);
+        count_audit("Resumed", found.resumed);
+        unaccounted += found.unaccounted;
+        overdue += found.overdue - found.late_timers;
+        late_timers += found.late_timers;
         if found.unaccounted > 0 {
             tracing::error!(%consumer, unaccounted = found.unaccounted, woken = found.woken, "events are missing");
         }
     }
+    count_audit("Ticks", 1);
+    measure("UnaccountedEvents", unaccounted);
+    measure("ParkedRows", parked.values().sum());
+    measure("OverdueRows", overdue);
+    measure("OverdueTimers", late_timers);
+    measure("NotAudited", report.troubles.len() as u64);
     if let Some(swept) = report.swept {
-        metrics::gauge!("SweepAgeSeconds", "function" => "auditor").set(as_number(now.millis_since(swept) / 1_000));
+        measure("SweepAgeSeconds", now.millis_since(swept) / 1_000);
+    }
+}
+
+impl Said {
+    fn measure(&self, name: &'static str, consumer: &ConsumerName, value: u64) {
+        let mut said = self.0.borrow_mut();
+        if value > 0 || said.contains(&(name, consumer.clone())) {
+            said.insert((name, consumer.clone()));
+            metrics::gauge!(name, "consumer" => consumer.to_string()).set(as_number(value));
+        }
+    }
+}
+
+fn measure(name: &'static str, value: u64) {
+    metrics::gauge!(name, "function" => "auditor").set(as_number(value));
+}
+
+fn count_audit(name: &'static str, by: u64) {
+    if by > 0 {
+        metrics::counter!(name, "function" => "auditor").increment(by);
     }
 }
 

@@ -86,8 +86,10 @@ pub struct Found {
     pub unaccounted: u64,
     /// Events that wait because an operator has stopped their tenant, or until its rows are awake again.
     pub held: u64,
-    /// Rows whose time to be looked at had passed.
+    /// Rows whose time to be looked at had passed, and timers that should have fired.
     pub overdue: u64,
+    /// Those of them that are timers.
+    pub late_timers: u64,
     /// Wakes sent for what was overdue or behind.
     pub woken: u64,
     /// Wakes sent for rows that were held.
@@ -220,7 +222,9 @@ impl Audit<'_> {
         let now = self.ports.host.now();
         for timer in self.timers_that_may_fire(now).await? {
             let found = self.report.consumers.entry(timer.consumer.clone()).or_default();
-            found.overdue += u64::from(timer.due < now.minus(OVERDUE));
+            let late = u64::from(timer.due < now.minus(OVERDUE));
+            found.overdue += late;
+            found.late_timers += late;
             let wake = Wake::timer(timer.saga, timer.firing.name, timer.firing.nonce);
             match self.ports.wakes.wake(&timer.consumer, &wake).await {
                 Ok(()) => found.woken += 1,

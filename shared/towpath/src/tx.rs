@@ -197,6 +197,11 @@ impl Tx {
         })
     }
 
+    /// How many events and commands it records: telemetry counts them.
+    pub fn recorded(&self) -> u64 {
+        self.row_types().count() as u64
+    }
+
     /// Does it record or send anything?
     pub(crate) fn has_rows(&self) -> bool {
         self.row_types().next().is_some()

@@ -28,7 +28,11 @@ const GIGABYTE_SECOND_ARM: f64 = 13.333_4e-6;
 const WRITE_UNIT: f64 = 0.625e-6;
 const READ_UNIT: f64 = 0.125e-6;
 const ALARM: f64 = 0.10;
+const COMPOSITE: f64 = 0.50;
 const METRIC: f64 = 0.30;
+/// What the auditor says each minute, whatever there is: ticks, five sums, the sweep's age. Of a consumer it says something
+/// only when there is something to say.
+const METRICS: f64 = 7.0;
 
 struct Line {
     what: String,
@@ -44,10 +48,7 @@ pub(crate) async fn measure(template: &Path, stack: &Deployed) -> Result<(String
     let consumers = count("Location: infra/consumer.yaml");
     #[allow(clippy::cast_precision_loss, reason = "a template has few consumers")]
     let consumers = consumers as f64;
-    let infra = template.with_file_name("infra").join("consumer.yaml");
-    let infra = std::fs::read_to_string(infra)?;
-    #[allow(clippy::cast_precision_loss, reason = "a template has few alarms")]
-    let alarms = infra.matches("AWS::CloudWatch::Alarm").count() as f64 * consumers;
+    let (alarms, composites) = alarms(template, &text)?;
     let polls = consumers * POLLERS * SECONDS_A_MONTH / POLL_SECONDS;
     let ticks = SECONDS_A_MONTH / 60.0;
     let lines = [
@@ -58,8 +59,10 @@ pub(crate) async fn measure(template: &Path, stack: &Deployed) -> Result<(String
         Line { what: "auditor: read units".into(), how_many: ticks * tick.reads, price: READ_UNIT },
         Line { what: "auditor: write units".into(), how_many: ticks * tick.writes, price: WRITE_UNIT },
         Line { what: "auditor: looks at queues".into(), how_many: ticks * tick.backlogs, price: FIFO_REQUEST },
-        Line { what: "auditor: metrics".into(), how_many: consumers * 3.0 + 1.0, price: METRIC },
-        Line { what: "alarms".into(), how_many: alarms, price: ALARM },
+        Line { what: "auditor: metrics".into(), how_many: METRICS, price: METRIC },
+        Line { what: "alarms (Alarms=none: none)".into(), how_many: alarms, price: ALARM },
+        Line { what: "composite alarms (Alarms=none: none)".into(), how_many: composites, price: COMPOSITE },
+        Line { what: "dashboard: one of three that are free".into(), how_many: 1.0, price: 0.0 },
         Line { what: "stream, topics, tables, API, logs".into(), how_many: 0.0, price: 0.0 },
     ];
     let mut table = Table::new();
@@ -72,6 +75,19 @@ pub(crate) async fn measure(template: &Path, stack: &Deployed) -> Result<(String
         column.set_cell_alignment(CellAlignment::Right);
     }
     Ok((table.to_string(), lines.iter().map(|line| line.how_many * line.price).sum()))
+}
+
+/// How many alarms the stack has, and how many composite ones: those of each piece of infra/, as often as it is used.
+#[allow(clippy::cast_precision_loss, reason = "a template has few alarms")]
+fn alarms(template: &Path, text: &str) -> Result<(f64, f64)> {
+    let (mut alarms, mut composites) = (0, 0);
+    for line in text.lines().filter_map(|line| line.trim().strip_prefix("Location: ")) {
+        let piece =
+            std::fs::read_to_string(template.with_file_name(line)).with_context(|| format!("{line} cannot be read"))?;
+        alarms += piece.matches("Type: AWS::CloudWatch::Alarm").count();
+        composites += piece.matches("Type: AWS::CloudWatch::CompositeAlarm").count();
+    }
+    Ok((alarms as f64, composites as f64))
 }
 
 /// What one tick of the auditor asks for while nothing happens.
@@ -107,6 +123,7 @@ async fn tick(stack: &Deployed) -> Result<Tick> {
     quiet.0.set(0);
     counter.take();
     audit(ports, AuditOptions::default()).await?;
+    store.parked(1_000).await?;
     let requests = counter.take().into_iter().map(Request::of).collect::<Result<Vec<_>, _>>()?;
     let writes = requests.iter().map(|request| request.write_units).sum::<usize>();
     let reads = requests.iter().filter(|request| request.write_units == 0).count();

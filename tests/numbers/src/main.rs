@@ -32,6 +32,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Only the dollars of a month without traffic.
+    Idle,
     /// In a process of its own, whose memory is measured: catch up with that many events.
     CatchUp {
         /// Events that wait.
@@ -61,6 +63,11 @@ fn main() -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let stack = Deployed::read(&cli.stack_file)?;
+        if let Some(Command::Idle) = cli.command {
+            let (lines, dollars) = idle::measure(&deployed::root().join("template.yaml"), &stack).await?;
+            print(&format!("{lines}\nin all: ${dollars:.2}"));
+            return Ok(ExitCode::SUCCESS);
+        }
         if let Some(Command::CatchUp { events, generated }) = cli.command {
             let caught_up =
                 if generated { catch_up::generated(events).await } else { catch_up::stored(&stack, events).await };

@@ -10,6 +10,7 @@ mod operator;
 mod p11_logs;
 mod p12_schema;
 mod p14_hostile_input;
+mod p15_visible;
 mod p16_model;
 mod p18_versions;
 mod p1_audited;
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
         journal::TESTS,
         event_sourcing::TESTS,
         p14_hostile_input::TESTS,
+        p15_visible::TESTS,
         start::TESTS,
         cost::TESTS,
     ]

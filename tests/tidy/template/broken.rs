@@ -16,6 +16,7 @@ const CONSUMER: &str = "infra/consumer.yaml";
 const TOPICS: &str = "infra/topics.yaml";
 const TABLES: &str = "infra/tables.yaml";
 const RECEIVER: &str = "infra/receiver.yaml";
+const ALARMS: &str = "infra/alarms.yaml";
 
 fn code() -> Vec<Break> {
     let rule = "every function crate is deployed";
@@ -258,6 +259,46 @@ fn policies_and_tables() -> Vec<Break> {
     breaks
 }
 
+fn alarms() -> Vec<Break> {
+    let rule = "what can lose, delay or double has an alarm";
+    let parameter = |name: &str| format!("/Resources/InventoryConsumer/Properties/Parameters/{name}");
+    let mut breaks: Vec<Break> = vec![
+        (rule, CONSUMER, "/Resources/ParkedAlarm/Properties/MetricName", json!("ParkedRow")),
+        (rule, CONSUMER, "/Resources/LagAlarm/Properties/Dimensions/1/Name", json!("Consumer")),
+        (rule, CONSUMER, "/Resources/WakeAgeAlarm/Properties/Namespace", json!("AWS/Sqs")),
+        (rule, RECEIVER, "/Resources/DeadLettersAlarm/Properties/Dimensions", json!([])),
+        (rule, "infra/api.yaml", "/Resources/FaultsAlarm/Properties/MetricName", json!("5XXError")),
+    ];
+    for alarm in ["DeadLetters", "WakeDeadLetters", "Undelivered", "QueueAge", "Errors", "Throttles"] {
+        breaks.push((rule, CONSUMER, leak(format!("/Resources/{alarm}Alarm")), Value::Null));
+    }
+    for alarm in ["AuditorSilent", "Unaccounted", "SweepAge", "RelayFailures", "RelayLate", "CommandsNotKept"] {
+        breaks.push((rule, ALARMS, leak(format!("/Resources/{alarm}Alarm")), Value::Null));
+    }
+    breaks.extend([
+        (rule, ROOT, leak(parameter("Consumer")), json!("inventories")),
+        (rule, ROOT, leak(parameter("FunctionName")), json!({ "Fn::Sub": "${AWS::StackName}-stock" })),
+        (rule, ROOT, leak(parameter("OpsTopicArn")), Value::Null),
+    ]);
+    let silent = "/Resources/AuditorSilentAlarm/Properties/TreatMissingData";
+    breaks.push(("a silent auditor is an alarm", ALARMS, silent, json!("notBreaching")));
+    let rule = "alarms tell somebody, and name a runbook";
+    let nowhere = json!({ "Fn::Sub": "critical: x. ${Runbooks}/nowhere.md" });
+    let unweighed = json!({ "Fn::Sub": "x. ${Runbooks}/parked.md" });
+    breaks.extend([
+        (rule, CONSUMER, "/Resources/ParkedAlarm/Properties/AlarmDescription", nowhere),
+        (rule, CONSUMER, "/Resources/ParkedAlarm/Properties/AlarmDescription", unweighed),
+        (rule, CONSUMER, "/Resources/LagAlarm/Properties/OKActions", Value::Null),
+        (rule, ALARMS, "/Resources/PipelineUnhealthyAlarm/Properties/AlarmActions", json!([])),
+    ]);
+    breaks
+}
+
+/// The table is made once, for a test that ends with its process.
+fn leak(pointer: String) -> &'static str {
+    pointer.leak()
+}
+
 /// Puts a value at a place, or takes away what is there.
 fn put(template: &mut Value, pointer: &str, value: Value) {
     let (parent, last) = pointer.rsplit_once('/').expect("a pointer begins with a slash");
@@ -280,7 +321,8 @@ fn put(template: &mut Value, pointer: &str, value: Value) {
 fn every_rule_fails_on_a_template_that_breaks_it() {
     let sound: &Source = as_written();
     let mut shown = BTreeSet::new();
-    for (name, file, pointer, value) in [code(), mappings(), wakes(), queues(), bus(), policies_and_tables()].concat() {
+    let breaks = [code(), mappings(), wakes(), queues(), bus(), policies_and_tables(), alarms()].concat();
+    for (name, file, pointer, value) in breaks {
         let (_, rule) = RULES.iter().find(|(rule, _)| *rule == name).unwrap_or_else(|| panic!("no rule {name:?}"));
         let mut source = sound.clone();
         let template = source.templates.get_mut(file).unwrap_or_else(|| panic!("no template {file}"));

@@ -1,6 +1,7 @@
 //! The templates keep the promises of the pipeline: each rule is a function over the stack as it would be deployed.
 //! Must not know: how templates are read; that is in `source`.
 
+mod alarms;
 mod broken;
 mod bus;
 mod code;
@@ -47,6 +48,9 @@ const RULES: &[Rule] = &[
     ("rules of the bus lose nothing", bus::rules),
     ("tables survive mistakes", tables::protection),
     ("no physical name is fixed", tables::names),
+    ("what can lose, delay or double has an alarm", alarms::watched),
+    ("a silent auditor is an alarm", alarms::silence),
+    ("alarms tell somebody, and name a runbook", alarms::told),
 ];
 
 /// Every consumer of the repository. A crate under functions/ that is none is named in [`NO_CONSUMERS`].

@@ -80,7 +80,8 @@ pub(crate) fn throughput(stack: &Stack) -> Findings {
         *queue.property("DeduplicationScope") != "messageGroup"
             || *queue.property("FifoThroughputLimit") != "perMessageGroupId"
     });
-    let topics = stack.each(TOPIC).filter(|topic| *topic.property("FifoThroughputScope") != "MessageGroup");
+    let fifo = stack.each(TOPIC).filter(|topic| topic.is_fifo());
+    let topics = fifo.filter(|topic| *topic.property("FifoThroughputScope") != "MessageGroup");
     queues.chain(topics).map(|each| format!("{}: its throughput limit is not per message group", each.place)).collect()
 }
 

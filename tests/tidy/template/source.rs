@@ -24,6 +24,8 @@ pub(crate) struct Source {
     pub(crate) commanded: BTreeSet<String>,
     /// Consumers whose code puts events on the bus.
     pub(crate) forwarding: BTreeSet<String>,
+    /// Files in docs/runbooks.
+    pub(crate) runbooks: BTreeSet<String>,
 }
 
 /// Plain CloudFormation to JSON, by the parser that `sam` uses itself.
@@ -44,6 +46,7 @@ pub(crate) fn read() -> Source {
         templates,
         functions: layers::functions(&layers::packages()),
         forwarding: forwarding.map(|consumer| consumer.name().to_string()).collect(),
+        runbooks: names_in("docs/runbooks").collect(),
         handled: consumers.iter().map(|consumer| (consumer.name().to_string(), types(consumer))).collect(),
         commanded: consumers
             .iter()
@@ -54,11 +57,14 @@ pub(crate) fn read() -> Source {
 }
 
 fn nested() -> BTreeMap<String, Value> {
-    let folder = std::fs::read_dir(repo::root().join("infra")).expect("infra/ is there");
-    let names = folder.map(|entry| entry.expect("infra/ can be listed").file_name().to_string_lossy().into_owned());
-    let paths = names.filter(|name| name.ends_with(".yaml")).map(|name| format!("infra/{name}"));
+    let paths = names_in("infra").filter(|name| name.ends_with(".yaml")).map(|name| format!("infra/{name}"));
     let text = repo::stdout(python().args(["-c", TO_JSON]).args(paths));
     serde_json::from_str(&text).expect("json.dumps writes JSON")
+}
+
+fn names_in(folder: &str) -> impl Iterator<Item = String> {
+    let entries = std::fs::read_dir(repo::root().join(folder)).unwrap_or_else(|error| panic!("{folder}: {error}"));
+    entries.map(|entry| entry.expect("a folder can be listed").file_name().to_string_lossy().into_owned())
 }
 
 fn expanded() -> Value {

@@ -18,6 +18,8 @@ pub(crate) struct Stack {
     pub(crate) commanded: BTreeSet<String>,
     /// Consumers whose code puts events on the bus.
     pub(crate) forwarding: BTreeSet<String>,
+    /// Files in docs/runbooks.
+    pub(crate) runbooks: BTreeSet<String>,
 }
 
 /// One resource.
@@ -81,8 +83,8 @@ impl Stack {
                 resources.push(Resource { place: place(&scope, name), kind, body: resolver.resolve(&scope, body) });
             }
         }
-        let Source { functions, handled, commanded, forwarding, .. } = source.clone();
-        Self { resources, functions, handled, commanded, forwarding }
+        let Source { functions, handled, commanded, forwarding, runbooks, .. } = source.clone();
+        Self { resources, functions, handled, commanded, forwarding, runbooks }
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Resource> {
@@ -168,6 +170,8 @@ impl<'a> Resolver<'a> {
             return !self.holds(scope, not);
         }
         let text = |side: &Value| match self.resolve(scope, side) {
+            // What is known only when it is deployed equals nothing that is written.
+            Value::Object(unknown) if !unknown.contains_key("Fn::Join") => Value::Object(unknown).to_string(),
             Value::Object(join) => {
                 let items = join["Fn::Join"][1].as_array().cloned().unwrap_or_default();
                 items

@@ -9,6 +9,9 @@ use towpath::ports::{Host, Unavailable};
 use crate::lambda::{Exit, Problem, host, invocation_failed, plant, run};
 use crate::{AwsStore, LambdaHost, WakeQueues, clients, config, telemetry};
 
+/// Blocked rows of each table that are counted in one tick: whoever has more parked than this need not know how many.
+const MOST_PARKED: usize = 1_000;
+
 /// Runs the auditor: `fn main() -> Exit { run_auditor() }`.
 pub fn run_auditor() -> Exit {
     run(async {
@@ -19,6 +22,7 @@ pub fn run_auditor() -> Exit {
         let function = Function {
             store: AwsStore::new(aws_sdk_dynamodb::Client::new(&sdk), config.tables, config.outbox_retention_days),
             sqs: aws_sdk_sqs::Client::new(&sdk),
+            said: telemetry::Said::default(),
         };
         function.store.warm().await?;
         let function = &function;
@@ -35,6 +39,7 @@ pub fn run_auditor() -> Exit {
 struct Function {
     store: AwsStore,
     sqs: aws_sdk_sqs::Client,
+    said: telemetry::Said,
 }
 
 impl Function {
@@ -47,7 +52,8 @@ impl Function {
         for (consumer, error) in &report.troubles {
             tracing::error!(%consumer, %error, "a consumer could not be audited: if it was removed, delete its row (pk ~registry) from the progress table");
         }
-        telemetry::measure_audit(&report, host.now());
+        let parked = self.store.parked(MOST_PARKED).await?;
+        telemetry::measure_audit(&report, &parked, &self.said, host.now());
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! An HTTP API as a Lambda function: an API Gateway request in, checked; a reply out. Routes are the author's.
 //! Must not know: any one route, any one tenant's data.
 
+use std::cell::Cell;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -241,9 +242,17 @@ impl<'a> Api<'a> {
             correlation_id: request.correlation_id.clone(),
             traceparent: request.headers.get("traceparent").and_then(|it| it.to_str().ok()?.parse().ok()),
         };
+        let recorded = Cell::new(0);
+        let decide = async |cx: &Context<'_>| {
+            let verdict = decide(cx).await;
+            if let Ok(Verdict::Accept(tx, _)) = &verdict {
+                recorded.set(tx.recorded());
+            }
+            verdict
+        };
         let reply = execute(self.ports, &command, decide).await?;
         if (200..300).contains(&reply.code) && !reply.repeated {
-            telemetry::count("Committed", 1);
+            telemetry::count("Committed", recorded.get());
         }
         Ok(reply)
     }
@@ -330,13 +339,13 @@ pub fn run_api(
             let host = host(&event.context).also_writing(also_writes).watching(watches.read(store).await);
             let api = Api::new(CommandPorts { store, host: &host, producer, era: Era::FIRST });
             let fresh = EventId::new(host.now(), host.random());
-            let reply = match HttpRequest::new(event.payload, fresh) {
-                Ok(request) => route(&api, &request).await,
-                Err(error) => Err(error),
+            let (tenant, reply) = match HttpRequest::new(event.payload, fresh) {
+                Ok(request) => (Some(request.tenant.clone()), route(&api, &request).await),
+                Err(error) => (None, Err(error)),
             };
             let reply = reply.unwrap_or_else(HttpError::into_reply);
             telemetry::count("Requests", 1);
-            telemetry::flush(metrics);
+            telemetry::flush_of(metrics, tenant.as_ref());
             Ok::<_, Diagnostic>(response(reply))
         }))
         .await
