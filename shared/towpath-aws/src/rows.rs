@@ -1,6 +1,7 @@
 //! The rows as DynamoDB holds them: every attribute name of the four tables stands here and nowhere else.
 //! Must not know: expressions, clients.
 
+mod bucket;
 mod cursor;
 mod order;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use towpath::{
     Older, Place, Prior, Producer, SagaRow, Seq, TenantId, Timestamp, Traceparent, Visibility,
 };
 
+pub(crate) use bucket::{BucketItem, bucket_key};
 pub(crate) use cursor::{BY_DUE, CursorItem, DUE_SHARDS, DueItem, Signature, SkipItem, cursor_key, skip_key, skips_of};
 pub(crate) use order::{OrderItem, order_key, orders_of};
 pub(crate) use registry::{AuditItem, BuildsItem, REGISTRY, RegistryItem, audit_key, builds_key};

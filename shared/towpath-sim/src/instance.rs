@@ -59,7 +59,7 @@ impl Instance {
 
     /// What a command needs.
     pub fn command_ports(&self) -> CommandPorts<'_> {
-        CommandPorts { store: self, host: self, producer: &self.producer, era: Era::FIRST }
+        CommandPorts { store: self, host: self, producer: &self.producer, era: Era::FIRST, limiter: None }
     }
 
     pub(crate) fn consumer_ports(&self) -> ConsumerPorts<'_> {

@@ -32,6 +32,8 @@ mod failure;
 mod group;
 mod ids;
 mod journal;
+mod limit;
+pub mod limiter;
 pub mod limits;
 mod older;
 pub mod panics;
@@ -66,6 +68,7 @@ pub use ids::{
     AggregateId, AggregateKey, AggregateType, CausationId, ConsumerName, CorrelationId, Era, EventType, IdempotencyKey,
     InvalidId, Producer, Rev, Seq, TenantId, Traceparent,
 };
+pub use limit::{Bucket, InvalidRate, Limit, Rate};
 pub use older::{AlsoWrites, InvalidAlsoWrites, Older};
 pub use report::{Counts, Failed, Then};
 pub use saga::{Next, Orchestrator, Saga, SagaRow, Stage, Timer};

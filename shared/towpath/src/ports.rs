@@ -9,6 +9,7 @@ use futures_util::future::LocalBoxFuture;
 use crate::build::{Beside, Builds};
 use crate::commit::Commit;
 use crate::envelope::Prior;
+pub use crate::limiter::Buckets;
 use crate::saga::SagaRow;
 use crate::signal::{Firing, Skipped, Ticket, Wake};
 use crate::{
