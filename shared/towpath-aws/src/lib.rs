@@ -13,6 +13,7 @@ pub mod decode;
 mod host;
 mod lambda;
 mod ledger;
+mod meters;
 pub mod operate;
 mod provider;
 mod queues;

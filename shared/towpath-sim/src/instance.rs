@@ -95,7 +95,7 @@ impl Instance {
     }
 
     pub(crate) fn audit_ports(&self) -> AuditPorts<'_> {
-        AuditPorts { ledger: self, store: self, wakes: self, host: self }
+        AuditPorts { ledger: self, store: self, wakes: self, host: self, meters: Some(self) }
     }
 
     /// Changes which builds of a projection there are, if they are what was read.
@@ -120,7 +120,7 @@ impl Instance {
         self.sleep(Duration::from_millis(wait)).await;
     }
 
-    fn call<'a, T: 'static, E: 'static>(
+    pub(crate) fn call<'a, T: 'static, E: 'static>(
         &'a self,
         call: Call<impl Fn() -> String + 'static>,
         act: impl Fn(&mut Cloud) -> Result<T, E> + 'static,
@@ -135,7 +135,7 @@ impl Instance {
         .boxed_local()
     }
 
-    fn read<'a, T: 'static>(
+    pub(crate) fn read<'a, T: 'static>(
         &'a self,
         name: &'static str,
         say: impl Fn() -> String + 'static,

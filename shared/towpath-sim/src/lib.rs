@@ -18,6 +18,7 @@ mod example;
 mod hints;
 mod instance;
 mod lambda;
+mod metered;
 mod mishap;
 mod model;
 mod people;

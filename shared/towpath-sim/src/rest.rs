@@ -157,6 +157,7 @@ impl Cloud {
             }
         }
         self.check_left(&applied);
+        self.check_usage();
         let built = self.consumers.iter().try_for_each(|of| refilled(&self.db.tables, &of.subject.consumer));
         if let Err(why) = built.and_then(|()| at_rest(&self.db.tables, &applied)) {
             // What the user asks for is what handlers came to, unless it says which promise it is about.

@@ -52,6 +52,7 @@ mod start;
 mod time;
 pub mod trouble;
 mod tx;
+mod usage;
 mod versions;
 pub mod wake;
 
@@ -77,4 +78,5 @@ pub use sourced::{EventSourced, Folds, state_at};
 pub use start::Start;
 pub use time::{InvalidTimestamp, Timestamp};
 pub use tx::{Place, Tx, TxError};
+pub use usage::{CLOSED_AFTER, Hour, Metered, Meters, Usage, Weight};
 pub use versions::read;
