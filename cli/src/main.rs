@@ -15,6 +15,7 @@ mod replay;
 mod sagas;
 mod stack;
 mod status;
+mod tenants;
 mod trace;
 mod when;
 
@@ -43,6 +44,9 @@ enum Command {
     Replay(replay::Options),
     /// Show what caused what, and what each consumer made of it.
     Trace(trace::Options),
+    /// Show and set what a tenant may ask for, and what tenants used.
+    #[command(subcommand)]
+    Tenants(tenants::Verb),
     /// Check the event catalogue, write its pages, release it.
     #[command(subcommand)]
     Catalogue(catalogue::Verb),
@@ -76,6 +80,7 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Dlq(verb) => dlq::run(&cli.stack, verb).await,
         Command::Replay(options) => replay::run(&cli.stack, options).await,
         Command::Trace(options) => trace::run(&cli.stack, options).await,
+        Command::Tenants(verb) => tenants::run(&cli.stack, verb).await,
         Command::Catalogue(verb) => catalogue::run(verb),
         Command::New(options) => new::run(options),
     }

@@ -84,7 +84,7 @@ pub struct Weight {
 }
 
 /// Which hours are folded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
 pub struct Metered {
     /// The first hour with a row that the auditor has come across.
     pub first: Hour,

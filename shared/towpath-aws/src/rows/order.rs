@@ -2,7 +2,7 @@
 //! Must not know: expressions, clients, whether an order was carried out.
 
 use serde::{Deserialize, Serialize};
-use towpath::{AggregateKey, ConsumerName, EventId, FORMAT, Rev, TenantId, Timestamp};
+use towpath::{AggregateKey, ConsumerName, EventId, FORMAT, Limit, Rev, TenantId, Timestamp};
 
 use super::{RowKey, UnreadableRow, check_format, unreadable};
 use crate::operate::{Blocked, Deed, Order};
@@ -26,6 +26,8 @@ pub(crate) struct OrderItem {
     replay: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     build: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    limit: Option<Limit>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +39,7 @@ enum What {
     Rebuild,
     Swap,
     Drop,
+    Limit,
 }
 
 impl OrderItem {
@@ -48,7 +51,9 @@ impl OrderItem {
             Deed::Rebuild(build) => (What::Rebuild, None, None, Some(*build)),
             Deed::Swap(build) => (What::Swap, None, None, Some(*build)),
             Deed::Drop(build) => (What::Drop, None, None, Some(*build)),
+            Deed::Limit(_) => (What::Limit, None, None, None),
         };
+        let limit = if let Deed::Limit(limit) = &order.deed { *limit } else { None };
         Self {
             format: FORMAT,
             at: order.at,
@@ -61,6 +66,7 @@ impl OrderItem {
             event_id: blocked.map(|blocked| blocked.event_id),
             replay,
             build,
+            limit,
         }
     }
 
@@ -80,6 +86,7 @@ impl OrderItem {
             (What::Rebuild, .., Some(build)) => Deed::Rebuild(build),
             (What::Swap, .., Some(build)) => Deed::Swap(build),
             (What::Drop, .., Some(build)) => Deed::Drop(build),
+            (What::Limit, ..) => Deed::Limit(self.limit),
             _ => return Err(UnreadableRow("it does not say what was ordered".into())),
         };
         Ok(Order { at: self.at, who: self.who, why: self.why, consumer: self.consumer, deed })
@@ -94,6 +101,7 @@ pub(crate) fn order_key(tenant: &TenantId, order: &Order) -> RowKey {
         Deed::Rebuild(build) => format!("~rebuild#{build}"),
         Deed::Swap(build) => format!("~swap#{build}"),
         Deed::Drop(build) => format!("~drop#{build}"),
+        Deed::Limit(_) => "~limit".to_owned(),
     };
     let sort = format!("{}#{}#{about}", order.at, order.consumer);
     RowKey { partition: ("pk", orders_of(tenant)), sort: ("sk", sort) }
@@ -130,6 +138,8 @@ mod tests {
             Deed::Rebuild(2),
             Deed::Swap(2),
             Deed::Drop(1),
+            Deed::Limit(None),
+            Deed::Limit(Some(Limit { rate: "0.5".parse().unwrap(), burst: 9 })),
         ] {
             let item: Item = to_item(OrderItem::new(&order(deed.clone()))).unwrap();
             assert_eq!(from_item::<OrderItem>(item).unwrap().into_order().unwrap(), order(deed));
