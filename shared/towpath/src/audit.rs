@@ -16,7 +16,7 @@ use crate::ports::{
     Store, Unavailable, Wakes,
 };
 use crate::trouble::OVERDUE;
-use crate::usage::meter;
+use crate::usage::{Metered, closed, meter};
 use crate::{AggregateKey, ConsumerName, EventId, Hour, Status, Timestamp, Wake};
 
 /// What the auditor needs of the world.
@@ -123,6 +123,9 @@ pub async fn tick(ports: AuditPorts<'_>, options: AuditOptions) -> Result<AuditR
     let mut state = ports.ledger.audit_state().await?;
     let read = state.rev;
     audit.window(&mut state).await?;
+    if ports.meters.is_some() {
+        state.metered.get_or_insert(Metered::begin(closed(ports.host.now())));
+    }
     audit.sweep(&mut state).await?;
     // What it bills must not hold up what it finds.
     audit.report.unmetered = meter(ports, &consumers, &mut state.metered, options.hours).await.err();

@@ -95,7 +95,8 @@ pub struct Metered {
 }
 
 impl Metered {
-    fn begin(closed: Hour) -> Self {
+    /// Nothing is folded, and nothing earlier is known.
+    pub(crate) fn begin(closed: Hour) -> Self {
         Self { first: closed, next: closed, again: None }
     }
 
@@ -146,6 +147,11 @@ pub trait Meters {
     ) -> Answer<'a, (), CommitError>;
 }
 
+/// All hours before this one are closed.
+pub(crate) fn closed(now: Timestamp) -> Hour {
+    Hour::of(now.minus(CLOSED_AFTER))
+}
+
 /// Folds up to `hours` hours whose turn it is.
 pub(crate) async fn meter(
     ports: AuditPorts<'_>,
@@ -154,8 +160,8 @@ pub(crate) async fn meter(
     hours: u32,
 ) -> Result<(), Unavailable> {
     let Some(meters) = ports.meters else { return Ok(()) };
-    let closed = Hour::of(ports.host.now().minus(CLOSED_AFTER));
-    let metered = metered.get_or_insert(Metered::begin(closed));
+    let Some(metered) = metered else { return Ok(()) };
+    let closed = closed(ports.host.now());
     for _ in 0..hours {
         let Some(hour) = metered.turn(closed) else { break };
         if !fold(ports, meters, consumers, hour).await? {

@@ -7,6 +7,7 @@ mod event_sourcing;
 mod hands;
 mod journal;
 mod operator;
+mod p11_limits;
 mod p12_schema;
 mod p14_hostile_input;
 mod p16_model;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         p6_poison::TESTS,
         p16_model::TESTS,
         p12_schema::TESTS,
+        p11_limits::TESTS,
         p18_versions::TESTS,
         p3_order::TESTS,
         p7_commands::TESTS,
