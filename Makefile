@@ -114,7 +114,7 @@ fixture: ## write the read models of tests/sim/fixture anew, after a fold was ch
 
 planted:
 	$(LOCAL) cargo test --release --workspace --features $(PLANTED) \
-		--test planted --test prove --test rebuild --test timers --test corpus | tee $(ASKED)/2-planted
+		--test planted --test prove --test rebuild --test timers --test limits --test usage --test corpus | tee $(ASKED)/2-planted
 
 # Changed crates are built in a folder of their own, which begins with what is compiled already: a changed crate must never be
 # taken for one of ours, so what was built there of the crates that are changed is thrown away first.

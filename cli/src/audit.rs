@@ -74,9 +74,9 @@ pub(crate) async fn run(pipeline: &Pipeline, course: Course) -> Result<ExitCode>
     let (dry_wakes, dry_ledger) = (DryWakes(&wakes), DryLedger(&pipeline.store));
     let store = &pipeline.store;
     let ports = if course.yes {
-        AuditPorts { ledger: store, store, wakes: &wakes, host: &host }
+        AuditPorts { ledger: store, store, wakes: &wakes, host: &host, meters: None }
     } else {
-        AuditPorts { ledger: &dry_ledger, store, wakes: &dry_wakes, host: &host }
+        AuditPorts { ledger: &dry_ledger, store, wakes: &dry_wakes, host: &host, meters: None }
     };
     let found = tick(ports, options).await.context("the audit did not come to its end")?;
     let mut report = report(pipeline, &found, course);

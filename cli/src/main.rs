@@ -17,6 +17,7 @@ mod replay;
 mod sagas;
 mod stack;
 mod status;
+mod tenants;
 mod trace;
 mod watch;
 mod when;
@@ -52,6 +53,9 @@ enum Command {
     Trace(trace::Options),
     /// Log each step of one tenant's events, or of one request's, for a time; no deploy is needed.
     Watch(watch::Options),
+    /// Show and set what a tenant may ask for, and what tenants used.
+    #[command(subcommand)]
+    Tenants(tenants::Verb),
     /// Check the event catalogue, write its pages, release it.
     #[command(subcommand)]
     Catalogue(catalogue::Verb),
@@ -90,6 +94,7 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Replay(options) => replay::run(&cli.stack, options).await,
         Command::Trace(options) => trace::run(&cli.stack, options).await,
         Command::Watch(options) => watch::run(&cli.stack, options).await,
+        Command::Tenants(verb) => tenants::run(&cli.stack, verb).await,
         Command::Catalogue(verb) => catalogue::run(verb),
         Command::Changes(options) => changes::run(options).await,
         Command::New(options) => new::run(options),

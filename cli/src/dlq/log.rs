@@ -41,6 +41,7 @@ pub(super) struct Line {
     event_id: Option<EventId>,
     replay: Option<u64>,
     build: Option<u32>,
+    limit: Option<String>,
 }
 
 impl From<&Order> for Line {
@@ -50,6 +51,12 @@ impl From<&Order> for Line {
             Deed::Replay(id) => (None, Some(*id), None),
             Deed::Rebuild(build) | Deed::Swap(build) | Deed::Drop(build) => (None, None, Some(*build)),
             Deed::Hold | Deed::Resume => (None, None, None),
+            Deed::Limit(_) => (None, None, None),
+        };
+        let limit = match &order.deed {
+            Deed::Limit(Some(limit)) => Some(limit.to_string()),
+            Deed::Limit(None) => Some("that of all tenants".to_owned()),
+            _ => None,
         };
         Self {
             at: order.at,
@@ -62,6 +69,7 @@ impl From<&Order> for Line {
             event_id: blocked.map(|blocked| blocked.event_id),
             replay,
             build,
+            limit,
         }
     }
 }
@@ -76,6 +84,7 @@ fn what(order: &Order) -> &'static str {
         Deed::Drop(_) => "drop",
         Deed::Hold => "hold",
         Deed::Resume => "resume",
+        Deed::Limit(_) => "limit",
     }
 }
 
@@ -103,7 +112,7 @@ fn render(tenant: &TenantId, lines: &[Line]) -> String {
             (Some(aggregate), ..) => aggregate.clone(),
             (None, Some(id), _) => id.to_string(),
             (None, None, Some(build)) => format!("build {build}"),
-            (None, None, None) => String::new(),
+            (None, None, None) => line.limit.clone().unwrap_or_default(),
         };
         format!("{}  {}  {} {} at {}: {}", line.at, plain(&line.who), line.what, about, line.consumer, plain(&line.why))
     };

@@ -113,7 +113,7 @@ async fn find(pipeline: &Pipeline, options: &Options) -> Result<Found> {
             order.consumer == key.consumer && blocked.aggregate == key.aggregate
         }
         Deed::Hold | Deed::Resume => order.consumer == key.consumer,
-        Deed::Replay(_) | Deed::Rebuild(_) | Deed::Swap(_) | Deed::Drop(_) => false,
+        Deed::Replay(_) | Deed::Rebuild(_) | Deed::Swap(_) | Deed::Drop(_) | Deed::Limit(_) => false,
     };
     let orders = orders.into_iter().filter(about_it).collect();
     Ok(Found { key, cursor, row, event, behind, skipped, orders })

@@ -50,6 +50,7 @@ pub(super) async fn gather(pipeline: &Pipeline, consumer: &Registered, options: 
                 seq: event.seq,
                 event_id: event.event_id,
                 event_type: event.event_type,
+                weight: None,
             });
             add(pipeline, consumer, options, span, rows.collect(), &mut plan).await?;
         }
@@ -115,6 +116,7 @@ mod tests {
             seq: Seq(seq),
             event_id: EventId::new(Timestamp::from_millis(seq), u128::from(seq)),
             event_type: kind.parse().unwrap(),
+            weight: None,
         }
     }
 

@@ -6,12 +6,14 @@ use aws_sdk_eventbridge::primitives::DateTime;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use serde_json::{Value, json};
 use towpath::ports::{Answer, Bus, Unavailable};
-use towpath::{CloudEvent, Ticket, Timestamp};
+use towpath::{CloudEvent, TenantId, Ticket, Timestamp};
 
 use crate::store::unavailable;
 
 /// Type of the fact that a row was parked. Three parts, so that no event of a product is called so.
 const PARKED: &str = "towpath.event.parked.v1";
+/// Type of the fact that a tenant's commands are refused because it sends too many.
+const THROTTLED: &str = "towpath.tenant.throttled.v1";
 
 /// The bus of a stack.
 #[derive(Debug, Clone)]
@@ -36,8 +38,16 @@ impl EventBus {
 
     /// Says that a row was parked. A hint: the row is the truth, and the ticket is sent again until somebody sees to it.
     pub(crate) async fn tell_parked(&self, ticket: &Ticket) -> Result<(), Unavailable> {
-        let entry = self.entry(PARKED, ticket.parked_at, parked(ticket).to_string());
-        match self.send(vec![entry]).await?.pop() {
+        self.tell(PARKED, ticket.parked_at, &parked(ticket)).await
+    }
+
+    /// Says that a tenant's commands are refused; `by` is the function that does so. A hint, told once a minute at most.
+    pub(crate) async fn tell_throttled(&self, by: &str, tenant: &TenantId, at: Timestamp) -> Result<(), Unavailable> {
+        self.tell(THROTTLED, at, &throttled(by, tenant, at)).await
+    }
+
+    async fn tell(&self, kind: &str, at: Timestamp, fact: &Value) -> Result<(), Unavailable> {
+        match self.send(vec![self.entry(kind, at, fact.to_string())]).await?.pop() {
             Some(Err(why)) => Err(Unavailable { call: "PutEvents", why }),
             _ => Ok(()),
         }
@@ -78,6 +88,21 @@ impl Bus for EventBus {
     fn put<'a>(&'a self, events: &'a [CloudEvent]) -> Answer<'a, Vec<Result<(), String>>> {
         Box::pin(self.put_events(events))
     }
+}
+
+/// The fact as a CloudEvent. The id is the tenant and the minute.
+fn throttled(by: &str, tenant: &TenantId, at: Timestamp) -> Value {
+    json!({
+        "specversion": "1.0",
+        "id": format!("{tenant}-{}", at.as_millis() / 60_000),
+        "source": format!("/{by}"),
+        "type": THROTTLED,
+        "subject": tenant,
+        "time": at,
+        "datacontenttype": "application/json",
+        "tenantid": tenant,
+        "data": { "function": by },
+    })
 }
 
 /// The fact as a CloudEvent. Nothing of the event's data, and no error text, which may name somebody.
@@ -181,6 +206,12 @@ mod tests {
         assert!(!fact.to_string().contains("ann@"), "{fact}");
         assert_eq!((&fact["type"], &fact["source"]), (&json!(PARKED), &json!("/inventory")));
         assert_eq!((&fact["data"]["seq"], &fact["data"]["class"]), (&json!(3), &json!("rejected")));
+        let told = throttled("orders-api", &"acme".parse().unwrap(), at);
+        assert_eq!(
+            (&told["type"], &told["tenantid"], &told["id"]),
+            (&json!(THROTTLED), &json!("acme"), &json!("acme-0"))
+        );
+        assert!(THROTTLED.parse::<towpath::EventType>().is_err());
         assert!(PARKED.parse::<towpath::EventType>().is_err() && PARKED[..20].parse::<towpath::EventType>().is_err());
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use towpath::{AlsoWrites, Lanes, MOST_LANES};
+use towpath::{AlsoWrites, Lanes, Limit, MOST_LANES, Rate};
 
 /// The tables of a stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +52,17 @@ pub struct ConsumerConfig {
     pub bus_name: Option<String>,
 }
 
+/// What an API is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiConfig {
+    /// As every function.
+    pub common: Common,
+    /// What each tenant may ask for that has no limit of its own; none: as much as it likes.
+    pub tenant_limit: Option<Limit>,
+    /// Where facts about the pipeline go. It may be absent.
+    pub bus_name: Option<String>,
+}
+
 /// What the relay is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelayConfig {
@@ -88,7 +99,7 @@ pub fn consumer(lookup: impl Fn(&str) -> Option<String>) -> Result<ConsumerConfi
         queue_url: env.text("TOWPATH_QUEUE_URL"),
         wake_queue_url: env.text("TOWPATH_WAKE_QUEUE_URL"),
         provider_url: lookup("TOWPATH_PROVIDER_URL").filter(|url| !url.is_empty()),
-        bus_name: Some(env.optional("TOWPATH_BUS_NAME")).filter(|name: &String| !name.is_empty()),
+        bus_name: env.bus_name(),
     };
     env.finish(config)
 }
@@ -106,7 +117,15 @@ pub fn relay(lookup: impl Fn(&str) -> Option<String>) -> Result<RelayConfig, Inv
     env.finish(config)
 }
 
-/// Reads what every function is told; an API and the auditor are told no more.
+/// Reads what an API is told.
+pub fn api(lookup: impl Fn(&str) -> Option<String>) -> Result<ApiConfig, InvalidEnvironment> {
+    let mut env = Reader::new(&lookup);
+    let (common, tenant_limit) = (env.common(), env.tenant_limit());
+    let config = ApiConfig { common, tenant_limit, bus_name: env.bus_name() };
+    env.finish(config)
+}
+
+/// Reads what every function is told; the auditor is told no more.
 pub fn common(lookup: impl Fn(&str) -> Option<String>) -> Result<Common, InvalidEnvironment> {
     let mut env = Reader::new(&lookup);
     let config = env.common();
@@ -147,6 +166,23 @@ impl<'a> Reader<'a> {
             },
             outbox_retention_days: self.number("TOWPATH_OUTBOX_RETENTION_DAYS", 0..=36_500),
             also_writes: self.optional("TOWPATH_ALSO_WRITES"),
+        }
+    }
+
+    fn bus_name(&mut self) -> Option<String> {
+        Some(self.optional("TOWPATH_BUS_NAME")).filter(|name: &String| !name.is_empty())
+    }
+
+    /// Both, or neither: a rate of nothing is no limit.
+    fn tenant_limit(&mut self) -> Option<Limit> {
+        let rate = (self.lookup)("TOWPATH_TENANT_RATE").filter(|rate| !rate.is_empty() && rate != "0")?;
+        let burst = self.number("TOWPATH_TENANT_BURST", 1..=1_000_000);
+        match rate.parse::<Rate>() {
+            Ok(rate) => Some(Limit { rate, burst }),
+            Err(rule) => {
+                self.problems.push(format!("TOWPATH_TENANT_RATE: {rule}"));
+                None
+            }
         }
     }
 
@@ -219,6 +255,27 @@ mod tests {
         assert!(consumer(complete).is_ok() && common(complete).is_ok());
         let without = |name: &str| complete(name).filter(|_| name != "TOWPATH_ALSO_WRITES");
         assert_eq!(common(without).unwrap().also_writes, AlsoWrites::default());
+    }
+
+    #[test]
+    fn a_tenants_limit_is_a_rate_and_a_burst_or_none() {
+        let with = |rate: &'static str, burst: &'static str| {
+            api(move |name| match name {
+                "TOWPATH_TENANT_RATE" => Some(rate.into()),
+                "TOWPATH_TENANT_BURST" => Some(burst.into()),
+                _ => complete(name),
+            })
+        };
+        assert_eq!(with("0", "").unwrap().tenant_limit, None);
+        assert_eq!(with("", "").unwrap().tenant_limit, None);
+        let limit = with("2.5", "10").unwrap().tenant_limit.unwrap();
+        assert_eq!(limit.to_string(), "2.5 a second, 10 at once");
+        let message = with("fast", "0").unwrap_err().to_string();
+        assert!(
+            message.contains("TOWPATH_TENANT_RATE: a rate is")
+                && message.contains("TOWPATH_TENANT_BURST must be a number"),
+            "{message}"
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! A function's `main` is one call: [`run_consumer`], [`run_relay`], [`run_auditor`] or [`http::run_api`].
 
 pub mod audit;
+mod buckets;
 mod bus;
 mod clients;
 mod commit;
@@ -12,6 +13,7 @@ pub mod decode;
 mod host;
 mod lambda;
 mod ledger;
+mod meters;
 pub mod operate;
 mod provider;
 mod queues;

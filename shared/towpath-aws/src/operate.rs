@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use towpath::ports::{CommitError, CursorHome, CursorKey, Unavailable};
-use towpath::{AggregateKey, Builds, ConsumerName, EventId, InvalidId, Replay, Rev, TenantId, Timestamp};
+use towpath::{AggregateKey, Builds, ConsumerName, EventId, InvalidId, Limit, Replay, Rev, TenantId, Timestamp};
 
 use crate::commit::{Condition, item_at};
 use crate::rows::{BuildsItem, OrderItem, builds_key, cursor_key, order_key, orders_of};
@@ -48,6 +48,8 @@ pub enum Deed {
     Hold,
     /// To let the tenant go on.
     Resume,
+    /// To let a tenant ask for so much; none: as much as every tenant. The order's consumer is `tenant-limits`.
+    Limit(Option<Limit>),
 }
 
 /// The parked row that an order is about.

@@ -1,6 +1,7 @@
 //! The rows as DynamoDB holds them: every attribute name of the four tables stands here and nowhere else.
 //! Must not know: expressions, clients.
 
+mod bucket;
 mod cursor;
 mod order;
 #[cfg(test)]
@@ -8,14 +9,16 @@ mod properties;
 mod registry;
 mod snapshot;
 mod watch;
+mod usage;
 
 use serde::{Deserialize, Serialize};
 use towpath::ports::{Head, IndexRow, JournalRow, KeptAnswer, Stored};
 use towpath::{
     AggregateKey, CausationId, ConsumerName, CorrelationId, Data, Envelope, Era, EventId, EventType, FORMAT, Kind,
-    Older, Place, Prior, Producer, SagaRow, Seq, TenantId, Timestamp, Traceparent, Visibility,
+    Older, Place, Prior, Producer, SagaRow, Seq, TenantId, Timestamp, Traceparent, Visibility, Weight,
 };
 
+pub(crate) use bucket::{BucketItem, bucket_key};
 pub(crate) use cursor::{
     BY_DUE, CursorItem, DUE_SHARDS, DueItem, Signature, SkipItem, cursor_key, held_shard, skip_key, skips_of,
 };
@@ -25,6 +28,7 @@ pub(crate) use registry::{
 };
 pub(crate) use snapshot::{SnapshotItem, snapshot_key};
 pub(crate) use watch::{WATCHES, WatchItem, watch_key};
+pub(crate) use usage::{UsageItem, usage_key, usage_of};
 
 /// Partitions of one hour of the time index. It may grow, never shrink: readers look at all of them.
 pub(crate) const INDEX_SHARDS: u64 = 4;
@@ -64,6 +68,9 @@ pub(crate) struct OutboxItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     older: Option<String>,
     bucket: String,
+    /// As it travels: what usage counts. Rows from before it was kept have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     expires_at: Option<u64>,
 }
@@ -96,6 +103,7 @@ impl OutboxItem {
             data: envelope.data.as_str().to_owned(),
             older: (!envelope.older.is_empty())
                 .then(|| serde_json::to_string(&envelope.older).expect("numbers and JSON texts are JSON")),
+            bytes: Some(envelope.to_body().len() as u64),
             expires_at,
         }
     }
@@ -144,12 +152,17 @@ pub(crate) struct IndexItem {
     seq: Seq,
     event_id: EventId,
     event_type: EventType,
+    #[serde(default)]
+    kind: Option<Kind>,
+    #[serde(default)]
+    bytes: Option<u64>,
 }
 
 impl IndexItem {
     pub(crate) fn into_row(self) -> Result<IndexRow, UnreadableRow> {
         let aggregate = self.aggregate.parse().map_err(unreadable)?;
-        Ok(IndexRow { aggregate, seq: self.seq, event_id: self.event_id, event_type: self.event_type })
+        let weight = self.kind.zip(self.bytes).map(|(kind, bytes)| Weight { kind, bytes });
+        Ok(IndexRow { aggregate, seq: self.seq, event_id: self.event_id, event_type: self.event_type, weight })
     }
 }
 

@@ -109,7 +109,7 @@ impl Stage {
     /// What a producer needs for its next command. Each command happens a second after the one before.
     pub fn ports<'a>(&'a self, producer: &'a Producer) -> CommandPorts<'a> {
         self.next();
-        CommandPorts { store: &self.world, host: self, producer, era: Era::FIRST }
+        CommandPorts { store: &self.world, host: self, producer, era: Era::FIRST, limiter: None }
     }
 
     /// From now on the consumer of this type of command refuses it, and an operator passes it over.

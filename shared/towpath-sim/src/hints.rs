@@ -45,7 +45,7 @@ impl World {
         let index = Index { world: self, registered: consumer.registration() };
         let options =
             AuditOptions { grace: Duration::ZERO, grace_behind_backlog: Duration::ZERO, ..AuditOptions::default() };
-        let ports = AuditPorts { ledger: &index, store: self, wakes: self, host: self };
+        let ports = AuditPorts { ledger: &index, store: self, wakes: self, host: self, meters: Some(self) };
         tick(ports, options).await.is_ok_and(|report| report.troubles.is_empty())
     }
 }
@@ -141,5 +141,6 @@ impl Ledger for Index<'_> {
 
 fn indexed(row: &JournalRow) -> IndexRow {
     let of = &row.envelope;
-    IndexRow { aggregate: of.aggregate(), seq: of.seq, event_id: of.event_id, event_type: of.event_type.clone() }
+    let (aggregate, event_type) = (of.aggregate(), of.event_type.clone());
+    IndexRow { aggregate, seq: of.seq, event_id: of.event_id, event_type, weight: None }
 }

@@ -62,7 +62,7 @@ impl Instance {
 
     /// What a command needs.
     pub fn command_ports(&self) -> CommandPorts<'_> {
-        CommandPorts { store: self, host: self, producer: &self.producer, era: Era::FIRST }
+        CommandPorts { store: self, host: self, producer: &self.producer, era: Era::FIRST, limiter: None }
     }
 
     pub(crate) fn consumer_ports(&self) -> ConsumerPorts<'_> {
@@ -98,7 +98,7 @@ impl Instance {
     }
 
     pub(crate) fn audit_ports(&self) -> AuditPorts<'_> {
-        AuditPorts { ledger: self, store: self, wakes: self, host: self }
+        AuditPorts { ledger: self, store: self, wakes: self, host: self, meters: Some(self) }
     }
 
     /// Changes which builds of a projection there are, if they are what was read.
@@ -123,7 +123,7 @@ impl Instance {
         self.sleep(Duration::from_millis(wait)).await;
     }
 
-    fn call<'a, T: 'static, E: 'static>(
+    pub(crate) fn call<'a, T: 'static, E: 'static>(
         &'a self,
         call: Call<impl Fn() -> String + 'static>,
         act: impl Fn(&mut Cloud) -> Result<T, E> + 'static,
@@ -138,7 +138,7 @@ impl Instance {
         .boxed_local()
     }
 
-    fn read<'a, T: 'static>(
+    pub(crate) fn read<'a, T: 'static>(
         &'a self,
         name: &'static str,
         say: impl Fn() -> String + 'static,

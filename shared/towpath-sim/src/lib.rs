@@ -19,6 +19,7 @@ mod hints;
 mod holds;
 mod instance;
 mod lambda;
+mod metered;
 mod mishap;
 mod model;
 mod people;

@@ -157,12 +157,13 @@ impl Cloud {
             }
         }
         self.check_left(&applied);
+        self.check_usage();
         let built = self.consumers.iter().try_for_each(|of| refilled(&self.db.tables, &of.subject.consumer));
         if let Err(why) = built.and_then(|()| at_rest(&self.db.tables, &applied)) {
             // What the user asks for is what handlers came to, unless it says which promise it is about.
             let said = |promise| Some((promise, why.strip_prefix(promise)?.strip_prefix(": ")?.to_owned()));
             let (promise, why) =
-                ["P0", "P3", "P5", "P8", "P9"].into_iter().find_map(said).unwrap_or(("P2", why.clone()));
+                ["P0", "P3", "P5", "P8", "P9", "P11"].into_iter().find_map(said).unwrap_or(("P2", why.clone()));
             self.broken(promise, None, why);
         }
     }

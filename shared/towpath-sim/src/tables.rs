@@ -10,8 +10,7 @@ use towpath::ports::{
     Write,
 };
 use towpath::{
-    AggregateKey, AllHolds, Builds, ConsumerName, EventId, Holds, Place, Rev, Seq, Skipped, Status, TenantId, Ticket,
-    Timestamp, Wake, limits,
+    AggregateKey, AllHolds, Bucket, Builds, ConsumerName, EventId, Holds, Hour, Place, Rev, Seq, Skipped, Status, TenantId, Ticket, Timestamp, Usage, Wake, limits,
 };
 
 /// What the four tables hold.
@@ -48,6 +47,10 @@ pub struct Tables {
     pub builds: BTreeMap<ConsumerName, Builds>,
     /// Which tenants are stopped at each consumer.
     pub holds: AllHolds,
+    /// What each tenant used in each hour, and how often that was written.
+    pub usage: BTreeMap<(Hour, TenantId), (Usage, Rev)>,
+    /// Buckets of tenants.
+    pub buckets: BTreeMap<TenantId, Bucket>,
     /// Kept answers of commands, by tenant and key.
     pub answers: BTreeMap<(TenantId, String), KeptAnswer>,
 }
@@ -96,6 +99,38 @@ impl Tables {
             return Err(CommitError::Refused(vec![0]));
         }
         self.holds.insert(of.clone(), to.clone());
+        Ok(())
+    }
+
+    /// What is kept of an hour.
+    pub(crate) fn usage_of(&self, hour: Hour) -> BTreeMap<TenantId, (Usage, Rev)> {
+        let rows = self.usage.iter().filter(|((of, _), _)| *of == hour);
+        rows.map(|((_, tenant), row)| (tenant.clone(), row.clone())).collect()
+    }
+
+    /// Keeps a tenant's usage, if it was written so often.
+    pub(crate) fn keep_usage(
+        &mut self,
+        hour: Hour,
+        tenant: &TenantId,
+        usage: &Usage,
+        expect: Rev,
+    ) -> Result<(), CommitError> {
+        let at = (hour, tenant.clone());
+        if self.usage.get(&at).map_or(Rev::ZERO, |(_, rev)| *rev) != expect {
+            return Err(CommitError::Refused(vec![0]));
+        }
+        self.usage.insert(at, (usage.clone(), expect.next()));
+        Ok(())
+    }
+
+    /// Keeps a tenant's bucket, if it was written so often.
+    pub(crate) fn keep_bucket(&mut self, tenant: &TenantId, bucket: &Bucket, expect: Rev) -> Result<(), CommitError> {
+        let there = self.buckets.get(tenant).map_or(Rev::ZERO, |bucket| bucket.rev);
+        if there != expect && !is_on("50 a bucket read, changed and written back") {
+            return Err(CommitError::Refused(vec![0]));
+        }
+        self.buckets.insert(tenant.clone(), *bucket);
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 //! lost; this is why that loses nothing.
 //! Must not know: DynamoDB, queues, schedules.
 //!
-//! Three looks, each for what the one before cannot see: rows whose time has passed (lost wakes, missing tickets); a
+//! It also folds what each tenant used, see `usage`. Three looks, each for what the one before cannot see: rows whose time has passed (lost wakes, missing tickets); a
 //! window of the time index, overlapping the last one (lost messages); a ring sweep of the whole journal that uses no
 //! clock (whatever else).
 
@@ -12,11 +12,12 @@ use std::time::Duration;
 use crate::batch::MARGIN;
 use crate::planted::is_on;
 use crate::ports::{
-    AuditState, CommitError, Consistency, CursorHome, CursorKey, DueTimer, Host, IndexRow, Ledger, Position,
+    AuditState, CommitError, Consistency, CursorHome, CursorKey, DueTimer, Host, IndexRow, Ledger, Meters, Position,
     Registered, Store, Unavailable, Wakes,
 };
 use crate::trouble::OVERDUE;
-use crate::{AggregateKey, AllHolds, ConsumerName, EventId, Hold, LATE_MARKS, Status, TenantId, Timestamp, Wake};
+use crate::usage::{Metered, closed, meter};
+use crate::{AggregateKey, AllHolds, ConsumerName, EventId, Hold, Hour, LATE_MARKS, Status, TenantId, Timestamp, Wake};
 
 /// What the auditor needs of the world.
 #[derive(Clone, Copy)]
@@ -29,6 +30,8 @@ pub struct AuditPorts<'a> {
     pub wakes: &'a dyn Wakes,
     /// Time.
     pub host: &'a dyn Host,
+    /// Where usage is kept; none: it is not folded.
+    pub meters: Option<&'a dyn Meters>,
 }
 
 /// How patient the auditor is.
@@ -48,6 +51,8 @@ pub struct AuditOptions {
     pub wakes: u64,
     /// Most wakes of one tick for rows that were held, per consumer: a big tenant that goes on shall not flood the others.
     pub resumes: u64,
+    /// Most hours whose usage is folded in one tick.
+    pub hours: u32,
 }
 
 impl Default for AuditOptions {
@@ -59,7 +64,7 @@ impl Default for AuditOptions {
             window: Duration::from_secs(3_600),
             sweep_pages: 4,
             wakes: 500,
-            resumes: 1_000,
+    hours: 4, resumes: 1_000,
         }
     }
 }
@@ -75,6 +80,8 @@ pub struct AuditReport {
     pub pages: u64,
     /// Consumers whose queues could not be reached; the others were looked at all the same.
     pub troubles: Vec<(ConsumerName, Unavailable)>,
+    /// Why usage could not be folded; the next tick goes on.
+    pub unmetered: Option<Unavailable>,
 }
 
 /// What the auditor found of one consumer.
@@ -127,7 +134,12 @@ pub async fn tick(ports: AuditPorts<'_>, options: AuditOptions) -> Result<AuditR
     let mut state = ports.ledger.audit_state().await?;
     let read = state.rev;
     audit.window(&mut state).await?;
+    if ports.meters.is_some() {
+        state.metered.get_or_insert(Metered::begin(closed(ports.host.now())));
+    }
     audit.sweep(&mut state).await?;
+    // What it bills must not hold up what it finds.
+    audit.report.unmetered = meter(ports, &consumers, &mut state.metered, options.hours).await.err();
     state.rev = read.next();
     match ports.ledger.keep_audit_state(&state, read).await {
         // Another tick ran at the same time and has kept its own: looking twice does no harm.
@@ -284,6 +296,9 @@ impl Audit<'_> {
             }
             let (rows, more) = self.ports.ledger.sweep(state.sweep.as_deref()).await?;
             self.compare(&rows).await?;
+            if let Some((metered, first)) = state.metered.as_mut().zip(rows.iter().map(|row| row.event_id.at()).min()) {
+                metered.note(Hour::of(first));
+            }
             state.sweep = more;
             if state.sweep.is_none() {
                 state.swept = Some(self.ports.host.now());

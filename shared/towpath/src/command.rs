@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::apply::recorded;
 use crate::commit::{Cause, Commit, Reads, plan, with_heads};
+use crate::limiter::{Limiter, Throttled};
 use crate::planted::is_on;
 use crate::ports::{CommitError, Host, KeptAnswer, Store, Unavailable, Write};
 use crate::sourced::keep;
@@ -39,6 +40,8 @@ pub struct Reply {
     pub body: String,
     /// It was answered before, and not executed again.
     pub repeated: bool,
+    /// Whole seconds after which it may be sent again.
+    pub retry_after: Option<u64>,
 }
 
 /// What a decision comes to.
@@ -59,6 +62,9 @@ pub enum CommandError {
     /// The store is away, or others kept writing: nothing is known to be written, send it again with the same key.
     #[error("the command could not be committed now ({0}): send it again with the same idempotency key")]
     TryAgain(String),
+    /// The tenant has asked for too much: nothing was decided and nothing is written.
+    #[error("this tenant sends commands faster than its limit: {0}, then send it again with the same idempotency key")]
+    Throttled(Throttled),
     /// A bug of the handler.
     #[error("the command can never be committed: {0}")]
     Broken(String),
@@ -75,6 +81,8 @@ pub struct CommandPorts<'a> {
     pub producer: &'a Producer,
     /// The current history.
     pub era: Era,
+    /// What a tenant may ask for; none is no limit.
+    pub limiter: Option<Limiter<'a>>,
 }
 
 impl Reply {
@@ -84,7 +92,7 @@ impl Reply {
     /// If `body` has a map whose keys are not strings.
     pub fn new(code: u16, body: &impl Serialize) -> Self {
         let body = serde_json::to_string(body).expect("a reply's maps have string keys");
-        Self { code, body, repeated: false }
+        Self { code, body, repeated: false, retry_after: None }
     }
 }
 
@@ -94,19 +102,49 @@ pub fn request_hash(operation: &str, body: &[u8]) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Decides, commits, replies. The common command costs one transaction and no read of its own: only when the kept
-/// answer is in the way, or the decision is a no, is the kept answer looked at.
+/// Decides, commits, replies, if the tenant's limit lets it. The common command costs one transaction and no read of its
+/// own: only when the kept answer is in the way, or the decision is a no, is the kept answer looked at; and when the limit
+/// is reached: what was answered before is answered again, and costs no token.
 pub async fn execute(
     ports: CommandPorts<'_>,
     request: &Request,
     decide: impl AsyncFn(&Context<'_>) -> Result<Verdict, Failure>,
 ) -> Result<Reply, CommandError> {
-    let mut why = String::new();
+    let Some(limiter) = ports.limiter else { return Ok(carry_out(ports, request, decide).await?.0) };
+    match limiter.admit(&request.tenant, ports.host).await {
+        Ok(charged) => {
+            let (reply, was_done) = carry_out(ports, request, decide).await?;
+            if charged && was_done {
+                limiter.leases.give_back(&request.tenant);
+            }
+            Ok(reply)
+        }
+        Err(throttled) => {
+            if is_on("51 dropped after the commit") {
+                carry_out(ports, request, decide).await?;
+                return Err(CommandError::Throttled(throttled));
+            }
+            kept(ports, request).await?.ok_or(CommandError::Throttled(throttled))
+        }
+    }
+}
+
+/// The reply, and whether it is known that an earlier request did what was asked for.
+async fn carry_out(
+    ports: CommandPorts<'_>,
+    request: &Request,
+    decide: impl AsyncFn(&Context<'_>) -> Result<Verdict, Failure>,
+) -> Result<(Reply, bool), CommandError> {
+    let (mut why, mut may_be_ours) = (String::new(), false);
     for _ in 0..DECISIONS {
         let cx = Context::new(ports.store, ports.host, &request.tenant);
         let (tx, reply) = match decide(&cx).await {
             Ok(Verdict::Accept(tx, reply)) => (tx, reply),
-            Ok(Verdict::Refuse(reply)) => return Ok(kept(ports, request).await?.unwrap_or(reply)),
+            Ok(Verdict::Refuse(reply)) => {
+                let kept = kept(ports, request).await?;
+                let was_done = kept.is_some() && !may_be_ours;
+                return Ok((kept.unwrap_or(reply), was_done));
+            }
             Err(Failure::Retry(reason) | Failure::Unknown(reason)) => {
                 return Err(CommandError::TryAgain(reason.message));
             }
@@ -118,17 +156,17 @@ pub async fn execute(
             Ok(()) => {
                 recorded(ports.host, commit.writes());
                 keep(ports.store, &snapshots).await;
-                return Ok(reply);
+                return Ok((reply, false));
             }
             Err(CommitError::Invalid(why)) => return Err(CommandError::Broken(why)),
-            Err(CommitError::Unavailable(error)) => why = error.to_string(),
+            Err(CommitError::Unavailable(error)) => (why, may_be_ours) = (error.to_string(), true),
             Err(error @ CommitError::Refused(_)) => why = error.to_string(),
         }
         // Refused, or the answer was lost: either way the kept answer tells whether it was committed.
         if let Some(reply) = kept(ports, request).await?
             && !is_on("22 lost answer not read back")
         {
-            return Ok(reply);
+            return Ok((reply, !may_be_ours));
         }
     }
     Err(CommandError::TryAgain(why))
@@ -172,7 +210,7 @@ async fn kept(ports: CommandPorts<'_>, request: &Request) -> Result<Option<Reply
     match ports.store.kept_answer(&request.tenant, key).await.map_err(try_again)? {
         None => Ok(None),
         Some(answer) if answer.request_hash != request.hash => Err(CommandError::KeyReused),
-        Some(answer) => Ok(Some(Reply { code: answer.code, body: answer.body, repeated: true })),
+        Some(answer) => Ok(Some(Reply { code: answer.code, body: answer.body, repeated: true, retry_after: None })),
     }
 }
 

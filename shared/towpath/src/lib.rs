@@ -34,6 +34,8 @@ mod hold;
 mod ids;
 mod journal;
 mod lanes;
+mod limit;
+pub mod limiter;
 pub mod limits;
 mod older;
 pub mod panics;
@@ -53,6 +55,7 @@ mod start;
 mod time;
 pub mod trouble;
 mod tx;
+mod usage;
 mod versions;
 pub mod wake;
 
@@ -71,6 +74,7 @@ pub use ids::{
     InvalidId, Producer, Rev, Seq, TenantId, Traceparent,
 };
 pub use lanes::{HotLanes, InvalidHotLanes, Lanes, MOST_LANES};
+pub use limit::{Bucket, InvalidRate, Limit, Rate};
 pub use older::{AlsoWrites, InvalidAlsoWrites, Older};
 pub use redacted::Redacted;
 pub use report::{Counts, Failed, Happened, Then};
@@ -80,4 +84,5 @@ pub use sourced::{EventSourced, Folds, state_at};
 pub use start::Start;
 pub use time::{InvalidTimestamp, Timestamp};
 pub use tx::{Place, Tx, TxError};
+pub use usage::{CLOSED_AFTER, Hour, Metered, Meters, Usage, Weight};
 pub use versions::read;

@@ -10,11 +10,12 @@ use crate::build::{Beside, Builds};
 use crate::commit::Commit;
 use crate::envelope::Prior;
 use crate::hold::{AllHolds, Holds};
+pub use crate::limiter::Buckets;
 use crate::saga::SagaRow;
 use crate::signal::{Firing, Skipped, Ticket, Wake};
+pub use crate::usage::Meters;
 use crate::{
-    AggregateKey, CloudEvent, ConsumerName, Cursor, Envelope, Era, EventId, EventType, Happened, IdempotencyKey, Kind,
-    Rev, Seq, Start, TenantId, Timestamp, Visibility,
+    AggregateKey, CloudEvent, ConsumerName, Cursor, Envelope, Era, EventId, EventType, Happened, IdempotencyKey, Kind, Metered, Rev, Seq, Start, TenantId, Timestamp, Visibility, Weight,
 };
 
 /// The answer to one call of a port.
@@ -379,6 +380,8 @@ pub struct IndexRow {
     pub event_id: EventId,
     /// Its type.
     pub event_type: EventType,
+    /// What usage counts of it; rows from before it was shown have none.
+    pub weight: Option<Weight>,
 }
 
 /// A timer of a saga, as the index of due rows shows it.
@@ -419,6 +422,8 @@ pub struct AuditState {
     pub sweep: Option<String>,
     /// When the last whole sweep ended.
     pub swept: Option<Timestamp>,
+    /// Which hours' usage is folded.
+    pub metered: Option<Metered>,
 }
 
 /// What an auditor reads.

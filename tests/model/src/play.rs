@@ -84,7 +84,7 @@ pub fn play((types, holds): (&[Type], bool), invocation: &Invocation, answers: &
 /// Would the auditor's tick wake the consumer, if this is the row and the journal has so many rows?
 pub fn tick_wakes(types: &[Type], row: Option<Row>, head: u8, hold: Hold) -> bool {
     let player = Player { world: Some((row, head)), hold, ..Player::new(types, &[]) };
-    let ports = AuditPorts { ledger: &player, store: &player, wakes: &player, host: &player };
+    let ports = AuditPorts { ledger: &player, store: &player, wakes: &player, host: &player, meters: None };
     let report = now_or_never(tick(ports, AuditOptions::default())).expect("the auditor is answered at once");
     report.expect("every call is answered").consumers.values().any(|found| found.woken + found.resumed > 0)
 }

@@ -118,7 +118,7 @@ async fn tick(stack: &Deployed) -> Result<Tick> {
     let (store, counter) = stack.counted_store()?;
     let quiet = Quiet::default();
     let host = LambdaHost::ending_in(std::time::Duration::from_secs(30));
-    let ports = AuditPorts { ledger: &store, store: &store, wakes: &quiet, host: &host };
+    let ports = AuditPorts { ledger: &store, store: &store, wakes: &quiet, host: &host, meters: Some(&store) };
     audit(ports, AuditOptions::default()).await?;
     quiet.0.set(0);
     counter.take();

@@ -63,7 +63,7 @@ fn event_sourced(stack: &Stack) -> Result<()> {
     wait(async {
         let (host, producer) = (host(), Producer::parse("test@1")?);
         let (store, counter) = stack.counted_store()?;
-        let ports = CommandPorts { store: &store, host: &host, producer: &producer, era: Era::FIRST };
+        let ports = CommandPorts { store: &store, host: &host, producer: &producer, era: Era::FIRST, limiter: None };
         for cents in [1, 2] {
             let verdict = async |_: &towpath::Context<'_>| {
                 Ok(Verdict::Accept(Tx::new().record(Booked { cents }), Reply::new(201, &cents)))
@@ -83,7 +83,7 @@ fn state_stored(stack: &Stack) -> Result<()> {
     wait(async {
         let (host, producer) = (host(), Producer::parse("test@1")?);
         let (store, counter) = stack.counted_store()?;
-        let ports = CommandPorts { store: &store, host: &host, producer: &producer, era: Era::FIRST };
+        let ports = CommandPorts { store: &store, host: &host, producer: &producer, era: Era::FIRST, limiter: None };
         let keyed = Request { key: Some("k-1".parse()?), ..request("cost-st")? };
         let verdict = async |cx: &towpath::Context<'_>| {
             let line = Line { sku: "tea".parse()?, quantity: 1_u64.try_into()?, unit_price_cents: 1_u64.try_into()? };

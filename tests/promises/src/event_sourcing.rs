@@ -147,7 +147,7 @@ fn cost(stack: &Stack) -> Result<()> {
         let first = sent();
         ensure!(first == ["GetItem", "Query", "Query", "Query", "PutItem"], "{first:?}");
         let (host, producer) = (host(), "promises@1".parse()?);
-        let ports = CommandPorts { store: &store, host: &host, producer: &producer, era: Era::FIRST };
+        let ports = CommandPorts { store: &store, host: &host, producer: &producer, era: Era::FIRST, limiter: None };
         let request = Request {
             tenant: invoice.tenant.clone(),
             key: None,

@@ -8,6 +8,7 @@ mod hands;
 mod journal;
 mod operator;
 mod p11_logs;
+mod p11_limits;
 mod p12_schema;
 mod p14_hostile_input;
 mod p15_visible;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         p16_model::TESTS,
         p11_logs::TESTS,
         p12_schema::TESTS,
+        p11_limits::TESTS,
         p18_versions::TESTS,
         p3_order::TESTS,
         p7_commands::TESTS,

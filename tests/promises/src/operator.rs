@@ -230,7 +230,7 @@ impl Stack {
     pub(crate) async fn audit(&self) -> Result<AuditReport> {
         let (store, host) = (self.store()?, host());
         let wakes = self.wakes(store.registered().await?);
-        let ports = AuditPorts { ledger: &store, store: &store, wakes: &wakes, host: &host };
+        let ports = AuditPorts { ledger: &store, store: &store, wakes: &wakes, host: &host, meters: None };
         let options = AuditOptions { grace: Duration::ZERO, sweep_pages: 20, wakes: 10_000, ..Default::default() };
         Ok(tick(ports, options).await?)
     }

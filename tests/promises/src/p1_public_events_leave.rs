@@ -79,15 +79,16 @@ fn received(stack: &Stack, tenant: &str) -> Result<Vec<CloudEvent>> {
 }
 
 /// A queue that gets everything of one type from now on.
-async fn watch(stack: &Stack, kind: &str) -> Result<String> {
+pub(crate) async fn watch(stack: &Stack, kind: &str) -> Result<String> {
+    let name = format!("watch-{}", kind.replace('.', "-"));
     let (events, sqs) = (aws_sdk_eventbridge::Client::new(&stack.sdk()), aws_sdk_sqs::Client::new(&stack.sdk()));
-    let url = sqs.create_queue().queue_name("watch-parked").send().await?.queue_url.context("it has a URL")?;
+    let url = sqs.create_queue().queue_name(&name).send().await?.queue_url.context("it has a URL")?;
     let asked = sqs.get_queue_attributes().queue_url(&url);
     let asked = asked.attribute_names(aws_sdk_sqs::types::QueueAttributeName::QueueArn).send().await?;
     let arn = asked.attributes.unwrap_or_default().into_values().next().context("it has an ARN")?;
     let (bus, pattern) = (stack.output("BusName")?, json!({ "detail-type": [kind] }).to_string());
-    events.put_rule().name("watch-parked").event_bus_name(bus).event_pattern(pattern).send().await?;
+    events.put_rule().name(&name).event_bus_name(bus).event_pattern(pattern).send().await?;
     let target = Target::builder().id("queue").arn(arn).build()?;
-    events.put_targets().rule("watch-parked").event_bus_name(bus).targets(target).send().await?;
+    events.put_targets().rule(&name).event_bus_name(bus).targets(target).send().await?;
     Ok(url)
 }

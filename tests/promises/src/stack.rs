@@ -34,6 +34,7 @@ impl Deref for Stack {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) replayed: bool,
+    pub(crate) retry_after: Option<u64>,
     pub(crate) text: String,
 }
 
@@ -97,7 +98,9 @@ impl Stack {
         let mut response =
             if method == "GET" { agent.run(request.body(())?)? } else { agent.run(request.body(body)?)? };
         let replayed = response.headers().contains_key("idempotent-replay");
-        Ok(Answer { status: response.status().as_u16(), replayed, text: response.body_mut().read_to_string()? })
+        let retry_after = response.headers().get("retry-after").and_then(|seconds| seconds.to_str().ok()?.parse().ok());
+        let (status, text) = (response.status().as_u16(), response.body_mut().read_to_string()?);
+        Ok(Answer { status, replayed, retry_after, text })
     }
 
     /// Takes goods in, so that orders can be served.

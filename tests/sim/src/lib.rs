@@ -13,6 +13,7 @@ pub mod checkouts;
 pub mod diary;
 pub mod effects;
 pub mod fixture;
+pub mod limited;
 pub mod mailer;
 pub mod parcels;
 pub mod plan;

@@ -74,7 +74,7 @@ fn done(payment: &AggregateId, status: Status, amount_cents: Cents) -> Answer {
 pub fn begin() -> Tables {
     let world = World::default();
     let producer = "sim@1".parse().unwrap();
-    let ports = CommandPorts { store: &world, host: &world, producer: &producer, era: Era::FIRST };
+    let ports = CommandPorts { store: &world, host: &world, producer: &producer, era: Era::FIRST, limiter: None };
     let steps = async {
         shop::receive(ports, "acme", "tea", "tea", 10).await == Some(201)
             && submit(ports, "acme", "k-1", 2, 450).await == Some(201)

@@ -13,15 +13,14 @@ use crate::plan::plan;
 /// recomputed from what the handler changed), as an event's key is its place in the journal; 17 (seconds for milliseconds),
 /// as times have a type of their own; 34 (state of another tenant in a warm process), as the machines keep none.
 ///
-/// Not here, because it is not there yet: 50 and 51 (limits).
-///
 /// Not here, because it is nobody's code but an author's or AWS's: 18 (TTL as correctness: nothing reads it), 35 (retries of
 /// several layers: the SDK's are bounded by the invocation's time), 43 (a redrive tool that drops the group: tests/promises
 /// redrives as the console does). Nor does the simulator look at logs (53), or have rows that are deleted (54).
 ///
 /// Not here, because only the model checker sees it: "65 older code not noticed"; or because the shop's aggregates are too
 /// short for it: "49 a build without its own cursor", which tests/sim/tests/rebuild.rs finds; or its sagas too quick: "66 a
-/// timer is stale when its saga has moved", which tests/sim/tests/timers.rs finds.
+/// timer is stale when its saga has moved", which tests/sim/tests/timers.rs finds; or because it has no limits: 50 and 51,
+/// which tests/sim/tests/limits.rs finds.
 ///
 /// Not here, because it is a line of the template, whose rules tests/tidy breaks one by one: 6, 7, 26, 31, 33, 37, 42.
 pub const BUGS: &[&str] = &[

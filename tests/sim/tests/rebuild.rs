@@ -62,7 +62,7 @@ fn key() -> CursorKey {
 
 fn read_once(world: &World, number: u64) {
     let producer = "sim@1".parse().unwrap();
-    let ports = CommandPorts { store: world, host: world, producer: &producer, era: Era::FIRST };
+    let ports = CommandPorts { store: world, host: world, producer: &producer, era: Era::FIRST, limiter: None };
     let request = Request {
         tenant: "acme".parse().unwrap(),
         key: Some(format!("k-{number}").parse().unwrap()),

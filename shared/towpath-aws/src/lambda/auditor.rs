@@ -47,10 +47,14 @@ impl Function {
     async fn tick(&self, host: &LambdaHost) -> Result<(), Unavailable> {
         let registrations = self.store.registered().await?;
         let wakes = WakeQueues::of(self.sqs.clone(), registrations);
-        let ports = AuditPorts { ledger: &self.store, store: &self.store, wakes: &wakes, host };
+        let ports =
+            AuditPorts { ledger: &self.store, store: &self.store, wakes: &wakes, host, meters: Some(&self.store) };
         let report = tick(ports, AuditOptions::default()).await?;
         for (consumer, error) in &report.troubles {
             tracing::error!(%consumer, %error, "a consumer could not be audited: if it was removed, delete its row (pk ~registry) from the progress table");
+        }
+        if let Some(error) = &report.unmetered {
+            tracing::error!(%error, "usage could not be folded: the next minute goes on with it");
         }
         let parked = self.store.parked(MOST_PARKED).await?;
         telemetry::measure_audit(&report, &parked, &self.said, host.now());

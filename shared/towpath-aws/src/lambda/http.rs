@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 use towpath::command::{CommandError, CommandPorts, Reply, Request, Verdict, execute, request_hash};
+use towpath::limiter::{Leases, Limiter, Throttled};
 use towpath::ports::{Consistency, CursorHome, CursorKey, Host, Unavailable};
 use towpath::{
     Aggregate, AggregateId, AggregateKey, AggregateType, ConsumerName, Context, CorrelationId, Era, EventId,
@@ -23,6 +24,7 @@ use towpath::{
 use crate::lambda::{Exit, Problem, host, plant, producer, run};
 use crate::watch::Watches;
 use crate::{AwsStore, clients, config, telemetry};
+use crate::{AwsStore, EventBus, clients, config, telemetry};
 
 /// Largest request body, in bytes.
 pub const BODY_BYTES: usize = 128 * 1024;
@@ -51,6 +53,7 @@ pub struct HttpError {
     code: &'static str,
     message: String,
     version: Option<Seq>,
+    retry_after: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -64,7 +67,7 @@ struct ErrorBody<'a> {
 impl HttpError {
     /// An error with this status, code and sentence.
     pub fn new(status: u16, code: &'static str, message: impl std::fmt::Display) -> Self {
-        Self { status, code, message: message.to_string(), version: None }
+        Self { status, code, message: message.to_string(), version: None, retry_after: None }
     }
 
     /// 404.
@@ -79,7 +82,8 @@ impl HttpError {
     }
 
     fn into_reply(self) -> Reply {
-        Reply::new(self.status, &ErrorBody { error: self.code, message: &self.message, version: self.version })
+        let body = ErrorBody { error: self.code, message: &self.message, version: self.version };
+        Reply { retry_after: self.retry_after, ..Reply::new(self.status, &body) }
     }
 }
 
@@ -100,6 +104,9 @@ impl From<CommandError> for HttpError {
     fn from(error: CommandError) -> Self {
         match &error {
             CommandError::KeyReused => Self::new(422, "idempotency_key_reused", error),
+            CommandError::Throttled(throttled) => {
+                Self { retry_after: Some(throttled.wait.as_secs()), ..Self::new(429, "too_many_requests", error) }
+            }
             CommandError::TryAgain(why) => {
                 tracing::error!(reason = why, "a command was not committed");
                 Self::new(
@@ -221,12 +228,14 @@ fn without_values(message: &str) -> String {
 /// What a route may use.
 pub struct Api<'a> {
     ports: CommandPorts<'a>,
+    /// Whom to tell of throttled tenants, and who tells.
+    tells: Option<(&'a EventBus, &'a str)>,
 }
 
 impl<'a> Api<'a> {
     /// An API in any world: that of `run_api`, or one of a test.
     pub fn new(ports: CommandPorts<'a>) -> Self {
-        Self { ports }
+        Self { ports, tells: None }
     }
 
     /// Carries a command out, once per idempotency key.
@@ -250,11 +259,25 @@ impl<'a> Api<'a> {
             }
             verdict
         };
-        let reply = execute(self.ports, &command, decide).await?;
+        let reply = match execute(self.ports, &command, decide).await {
+            Err(CommandError::Throttled(throttled)) => return Err(self.throttled(&command.tenant, throttled).await),
+            other => other?,
+        };
         if (200..300).contains(&reply.code) && !reply.repeated {
             telemetry::count("Committed", recorded.get());
         }
         Ok(reply)
+    }
+
+    /// Counts it, and tells of it, if it is this process's turn. A hint: nobody waits for it to work.
+    async fn throttled(&self, tenant: &TenantId, throttled: Throttled) -> HttpError {
+        telemetry::count("Throttled", 1);
+        if let Some((bus, name)) = self.tells.filter(|_| throttled.tell)
+            && let Err(error) = bus.tell_throttled(name, tenant, self.ports.host.now()).await
+        {
+            tracing::warn!(reason = %error, "the bus was not told that a tenant is throttled");
+        }
+        CommandError::Throttled(throttled).into()
     }
 
     /// Reads the row that a projection keeps for one aggregate, and the last event in it.
@@ -326,18 +349,21 @@ pub fn run_api(
     route: impl AsyncFn(&Api<'_>, &HttpRequest) -> Result<Reply, HttpError>,
 ) -> Exit {
     run(async {
-        let config = config::common(config::process_environment)?;
+        let config::ApiConfig { common: config, tenant_limit, bus_name } = config::api(config::process_environment)?;
         let metrics = telemetry::start(&config.stage, &config.log_level, &[("function", name)]);
         plant();
         let producer = producer(name, version)?;
         let sdk = clients::load().await;
+        let bus = bus_name.map(|bus| EventBus::new(aws_sdk_eventbridge::Client::new(&sdk), bus, &config.stage));
         let store = AwsStore::new(aws_sdk_dynamodb::Client::new(&sdk), config.tables, config.outbox_retention_days);
         store.warm().await?;
         let (store, producer, also_writes, route) = (&store, &producer, &Arc::new(config.also_writes), &route);
-        let watches = &Watches::default();
+        let (leases, bus, watches) = (&Leases::default(), &bus, &Watches::default());
         lambda_runtime::run(service_fn(move |event: LambdaEvent<ApiGatewayV2httpRequest>| async move {
             let host = host(&event.context).also_writing(also_writes).watching(watches.read(store).await);
-            let api = Api::new(CommandPorts { store, host: &host, producer, era: Era::FIRST });
+            let limiter = tenant_limit.map(|every| Limiter { buckets: store, leases, every });
+            let ports = CommandPorts { store, host: &host, producer, era: Era::FIRST, limiter };
+            let api = Api { ports, tells: bus.as_ref().map(|bus| (bus, name)) };
             let fresh = EventId::new(host.now(), host.random());
             let (tenant, reply) = match HttpRequest::new(event.payload, fresh) {
                 Ok(request) => (Some(request.tenant.clone()), route(&api, &request).await),
@@ -364,6 +390,9 @@ fn response(reply: Reply) -> ApiGatewayV2httpResponse {
     headers.insert(HeaderName::from_static("content-type"), HeaderValue::from_static("application/json"));
     if reply.repeated {
         headers.insert(HeaderName::from_static("idempotent-replay"), HeaderValue::from_static("true"));
+    }
+    if let Some(seconds) = reply.retry_after {
+        headers.insert(HeaderName::from_static("retry-after"), HeaderValue::from(seconds));
     }
     let mut response = ApiGatewayV2httpResponse::default();
     response.status_code = i64::from(reply.code);

@@ -2,7 +2,7 @@
 //! Must not know: expressions, clients, whether an order was carried out.
 
 use serde::{Deserialize, Serialize};
-use towpath::{AggregateKey, ConsumerName, EventId, FORMAT, Rev, TenantId, Timestamp};
+use towpath::{AggregateKey, ConsumerName, EventId, FORMAT, Limit, Rev, TenantId, Timestamp};
 
 use super::{RowKey, UnreadableRow, check_format, unreadable};
 use crate::operate::{Blocked, Deed, Order};
@@ -26,6 +26,8 @@ pub(crate) struct OrderItem {
     replay: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     build: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    limit: Option<Limit>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,8 +39,7 @@ enum What {
     Rebuild,
     Swap,
     Drop,
-    Hold,
-    Resume,
+    Hold, Limit, Resume,
 }
 
 impl OrderItem {
@@ -52,7 +53,9 @@ impl OrderItem {
             Deed::Drop(build) => (What::Drop, None, None, Some(*build)),
             Deed::Hold => (What::Hold, None, None, None),
             Deed::Resume => (What::Resume, None, None, None),
+            Deed::Limit(_) => (What::Limit, None, None, None),
         };
+        let limit = if let Deed::Limit(limit) = &order.deed { *limit } else { None };
         Self {
             format: FORMAT,
             at: order.at,
@@ -65,6 +68,7 @@ impl OrderItem {
             event_id: blocked.map(|blocked| blocked.event_id),
             replay,
             build,
+            limit,
         }
     }
 
@@ -86,6 +90,7 @@ impl OrderItem {
             (What::Drop, .., Some(build)) => Deed::Drop(build),
             (What::Hold, ..) => Deed::Hold,
             (What::Resume, ..) => Deed::Resume,
+            (What::Limit, ..) => Deed::Limit(self.limit),
             _ => return Err(UnreadableRow("it does not say what was ordered".into())),
         };
         Ok(Order { at: self.at, who: self.who, why: self.why, consumer: self.consumer, deed })
@@ -102,6 +107,7 @@ pub(crate) fn order_key(tenant: &TenantId, order: &Order) -> RowKey {
         Deed::Drop(build) => format!("~drop#{build}"),
         Deed::Hold => "~hold".to_owned(),
         Deed::Resume => "~resume".to_owned(),
+        Deed::Limit(_) => "~limit".to_owned(),
     };
     let sort = format!("{}#{}#{about}", order.at, order.consumer);
     RowKey { partition: ("pk", orders_of(tenant)), sort: ("sk", sort) }
@@ -140,6 +146,8 @@ mod tests {
             Deed::Drop(1),
             Deed::Hold,
             Deed::Resume,
+            Deed::Limit(None),
+            Deed::Limit(Some(Limit { rate: "0.5".parse().unwrap(), burst: 9 })),
         ] {
             let item: Item = to_item(OrderItem::new(&order(deed.clone()))).unwrap();
             assert_eq!(from_item::<OrderItem>(item).unwrap().into_order().unwrap(), order(deed));

@@ -116,7 +116,7 @@ proptest! {
     fn the_auditors_place_and_any_order_are_read_as_they_were_written(
         rev in any::<u64>(), at in any_time(), sweep in proptest::option::of(".{0,20}"), who in ".{1,20}", event_id in any_event_id(), deed in 0_usize..3,
     ) {
-        let state = AuditState { rev: Rev(rev), audited_until: at, sweep, swept: Some(at) };
+        let state = AuditState { rev: Rev(rev), audited_until: at, sweep, swept: Some(at), metered: (rev % 2 == 0).then_some(towpath::Metered { first: towpath::Hour(1), next: towpath::Hour(rev), again: None }) };
         let item: Item = to_item(AuditItem::new(&state)).unwrap();
         prop_assert_eq!(from_item::<AuditItem>(item).unwrap().into_state().unwrap(), state);
         let blocked = Blocked { aggregate: "acme#order#o-1".parse().unwrap(), rev: Rev(rev), event_id };

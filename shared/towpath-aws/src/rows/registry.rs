@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use towpath::ports::{AuditState, CursorHome};
-use towpath::{Builds, ConsumerName, EventType, FORMAT, Hold, Holds, Rev, Start, TenantId, Timestamp};
+use towpath::{Builds, ConsumerName, EventType, FORMAT, Hold, Holds, Hour, Metered, Rev, Start, TenantId, Timestamp};
 
 use super::{RowKey, UnreadableRow, check_format};
 
@@ -82,6 +82,9 @@ pub(crate) struct AuditItem {
     sweep: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     swept: Option<Timestamp>,
+    /// Hours since 1970: the first with a row, the next to be folded, and those that were folded again since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    metered: Option<(u64, u64, Option<u32>)>,
 }
 
 impl AuditItem {
@@ -92,12 +95,20 @@ impl AuditItem {
             audited_until: state.audited_until,
             sweep: state.sweep.clone(),
             swept: state.swept,
+            metered: state.metered.map(|of| (of.first.0, of.next.0, of.again)),
         }
     }
 
     pub(crate) fn into_state(self) -> Result<AuditState, UnreadableRow> {
         check_format(self.format)?;
-        Ok(AuditState { rev: self.rev, audited_until: self.audited_until, sweep: self.sweep, swept: self.swept })
+        let metered = |(first, next, again)| Metered { first: Hour(first), next: Hour(next), again };
+        Ok(AuditState {
+            rev: self.rev,
+            audited_until: self.audited_until,
+            sweep: self.sweep,
+            swept: self.swept,
+            metered: self.metered.map(metered),
+        })
     }
 }
 
@@ -261,7 +272,8 @@ mod tests {
     #[test]
     fn the_auditors_place_round_trips() {
         let at = Timestamp::from_millis(5);
-        let state = AuditState { rev: Rev(3), audited_until: at, sweep: Some("{}".into()), swept: Some(at) };
+        let state =
+            AuditState { rev: Rev(3), audited_until: at, sweep: Some("{}".into()), swept: Some(at), metered: None };
         let row: Item = to_item(AuditItem::new(&state)).unwrap();
         assert_eq!(from_item::<AuditItem>(row).unwrap().into_state().unwrap(), state);
     }

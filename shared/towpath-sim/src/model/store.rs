@@ -8,7 +8,7 @@ use towpath::planted::is_on;
 use towpath::ports::{
     AuditState, CommitError, CursorHome, CursorKey, IndexRow, JournalRow, KeptAnswer, Position, Write,
 };
-use towpath::{AggregateKey, Builds, ConsumerName, EventId, Holds, Rev, Seq, Status, TenantId, Timestamp};
+use towpath::{AggregateKey, Builds, ConsumerName, EventId, Holds, Rev, Seq, Status, TenantId, Timestamp, Weight};
 
 use crate::Tables;
 use crate::dice::Millis;
@@ -61,6 +61,7 @@ impl DynamoDb {
                     seq: of.seq,
                     event_id: of.event_id,
                     event_type: of.event_type.clone(),
+                    weight: Some(Weight { kind: row.kind, bytes: of.to_body().len() as u64 }),
                 };
                 self.index.insert(of.event_id, (now + lag, row));
             }
@@ -174,6 +175,7 @@ impl DynamoDb {
             seq: *seq,
             event_id: row.envelope.event_id,
             event_type: row.envelope.event_type.clone(),
+            weight: None,
         };
         let rows = self.tables.outbox.range((start.unwrap_or(Bound::Unbounded), Bound::Unbounded));
         paged(rows.map(row).take(page + 1).collect(), page, |row| format!("{}@{}", row.aggregate, row.seq))

@@ -37,11 +37,12 @@ impl World {
             seq: Seq(1),
             event_id: EventId::new(Timestamp::from_millis(self.events[number].0), number as u128),
             event_type: "order.placed".parse().unwrap(),
+            weight: None,
         }
     }
 
     fn tick(&self) -> AuditReport {
-        let ports = AuditPorts { ledger: self, store: self, wakes: self, host: self };
+        let ports = AuditPorts { ledger: self, store: self, wakes: self, host: self, meters: None };
         tick(ports, AuditOptions::default()).now_or_never().unwrap().unwrap()
     }
 }

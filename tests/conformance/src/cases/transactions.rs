@@ -162,7 +162,8 @@ async fn skip(at: &dyn Services) -> Result<()> {
 
 async fn auditor(at: &dyn Services) -> Result<()> {
     let ledger = at.ledger();
-    let state = |rev| AuditState { rev: Rev(rev), audited_until: made::at(rev), sweep: None, swept: None };
+    let state =
+        |rev| AuditState { rev: Rev(rev), audited_until: made::at(rev), sweep: None, swept: None, metered: None };
     ensure!(ledger.audit_state().await? == AuditState::default(), "it was written before");
     ledger.keep_audit_state(&state(1), Rev::ZERO).await?;
     refused(ledger.keep_audit_state(&state(1), Rev::ZERO).await, &[0])?;

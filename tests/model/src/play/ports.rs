@@ -158,6 +158,7 @@ impl Ledger for Player<'_> {
             seq: envelope.seq,
             event_id: envelope.event_id,
             event_type: envelope.event_type,
+            weight: None,
         });
         ready(Ok((index.collect(), None))).boxed_local()
     }
