@@ -10,6 +10,8 @@ mod commit;
 pub mod config;
 pub mod decode;
 mod host;
+mod https;
+mod issuer;
 mod lambda;
 mod ledger;
 pub mod operate;
@@ -19,6 +21,7 @@ pub mod registry;
 mod rows;
 mod store;
 mod telemetry;
+mod token;
 mod topics;
 mod trace;
 

@@ -1,6 +1,7 @@
 //! The templates keep the promises of the pipeline: each rule is a function over the stack as it would be deployed.
 //! Must not know: how templates are read; that is in `source`.
 
+mod api;
 mod broken;
 mod bus;
 mod code;
@@ -29,6 +30,7 @@ const RULES: &[Rule] = &[
     ("every function crate is deployed", code::functions),
     ("the filter policy is what the code handles", code::filters),
     ("the environment is complete", code::environments),
+    ("an API takes only tokens of its issuer", api::tokens),
     ("every mapping goes from a known source to the alias live", mappings::ends),
     ("every mapping reports single failures", mappings::single_failures),
     ("queue mappings are bounded and take everything", mappings::of_queues),

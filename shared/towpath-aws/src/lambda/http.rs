@@ -19,7 +19,8 @@ use towpath::{
     EventSourced, Failure, IdempotencyKey, Seq, Summary, TenantId, Timestamp, View, state_at,
 };
 
-use crate::lambda::{Exit, Problem, host, plant, producer, run};
+use crate::issuer::Issuer;
+use crate::lambda::{Exit, Problem, caller, host, plant, producer, run};
 use crate::{AwsStore, clients, config, telemetry};
 
 /// Largest request body, in bytes.
@@ -49,6 +50,7 @@ pub struct HttpError {
     code: &'static str,
     message: String,
     version: Option<Seq>,
+    header: Option<(&'static str, String)>,
 }
 
 #[derive(Serialize)]
@@ -62,7 +64,7 @@ struct ErrorBody<'a> {
 impl HttpError {
     /// An error with this status, code and sentence.
     pub fn new(status: u16, code: &'static str, message: impl std::fmt::Display) -> Self {
-        Self { status, code, message: message.to_string(), version: None }
+        Self { status, code, message: message.to_string(), version: None, header: None }
     }
 
     /// 404.
@@ -74,6 +76,11 @@ impl HttpError {
     #[must_use]
     pub fn at_version(self, version: Seq) -> Self {
         Self { version: Some(version), ..self }
+    }
+
+    /// Has a header beside its body.
+    pub(crate) fn with(self, name: &'static str, value: impl Into<String>) -> Self {
+        Self { header: Some((name, value.into())), ..self }
     }
 
     fn into_reply(self) -> Reply {
@@ -115,12 +122,9 @@ impl From<CommandError> for HttpError {
 }
 
 impl HttpRequest {
-    fn new(event: ApiGatewayV2httpRequest, fresh: EventId) -> Result<Self, HttpError> {
-        let header = |name: &str| event.headers.get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"));
-        let tenant = header("x-tenant-id").ok_or_else(|| bad("the header x-tenant-id is missing"))?;
-        let tenant = TenantId::parse(tenant).map_err(|error| bad(format!("the header x-tenant-id: {error}")))?;
-        let correlation_id = match header("x-correlation-id") {
-            Some(given) => CorrelationId::parse(given),
+    fn new(event: ApiGatewayV2httpRequest, tenant: TenantId, fresh: EventId) -> Result<Self, HttpError> {
+        let correlation_id = match event.headers.get("x-correlation-id") {
+            Some(given) => CorrelationId::parse(given.to_str().unwrap_or("\u{fffd}")),
             None => CorrelationId::parse(fresh.to_string()),
         };
         let correlation_id = correlation_id.map_err(|error| bad(format!("the header x-correlation-id: {error}")))?;
@@ -137,6 +141,7 @@ impl HttpRequest {
         let method = event.request_context.http.method.to_string();
         let path = event.raw_path.unwrap_or_default();
         let (query, headers) = (event.query_string_parameters, event.headers);
+        caller::stays_with(&tenant, &headers, &query, &body)?;
         Ok(Self { method, path, tenant, correlation_id, query, headers, body })
     }
 
@@ -309,43 +314,57 @@ fn unfolded(failure: &Failure) -> HttpError {
     }
 }
 
-/// Runs an API: `route` answers every request whose tenant and size are in order.
+/// Runs an API: `route` answers every request whose token, tenant and size are in order.
 pub fn run_api(
     name: &str,
     version: &str,
     route: impl AsyncFn(&Api<'_>, &HttpRequest) -> Result<Reply, HttpError>,
 ) -> Exit {
     run(async {
-        let config = config::common(config::process_environment)?;
+        let config::ApiConfig { common: config, tokens } = config::api(config::process_environment)?;
         let metrics = telemetry::start(&config.stage, &config.log_level, &[("function", name)]);
         plant();
         let producer = producer(name, version)?;
         let sdk = clients::load().await;
         let store = AwsStore::new(aws_sdk_dynamodb::Client::new(&sdk), config.tables, config.outbox_retention_days);
         store.warm().await?;
-        let (store, producer, also_writes, route) = (&store, &producer, &Arc::new(config.also_writes), &route);
+        let (issuer, also_writes) = (&Issuer::new(tokens)?, &Arc::new(config.also_writes));
+        let (store, producer, route) = (&store, &producer, &route);
         lambda_runtime::run(service_fn(move |event: LambdaEvent<ApiGatewayV2httpRequest>| async move {
             let host = host(&event.context).also_writing(also_writes);
             let api = Api::new(CommandPorts { store, host: &host, producer, era: Era::FIRST });
             let fresh = EventId::new(host.now(), host.random());
-            let reply = match HttpRequest::new(event.payload, fresh) {
-                Ok(request) => route(&api, &request).await,
-                Err(error) => Err(error),
+            let answer = async {
+                let tenant = caller::tenant_of(&event.payload.headers, issuer, &host).await?;
+                route(&api, &HttpRequest::new(event.payload, tenant, fresh)?).await
             };
-            let reply = reply.unwrap_or_else(HttpError::into_reply);
+            let answer = answer.await.map_or_else(refusal, response);
             telemetry::count("Requests", 1);
             telemetry::flush(metrics);
-            Ok::<_, Diagnostic>(response(reply))
+            Ok::<_, Diagnostic>(answer)
         }))
         .await
         .map_err(|error| -> Problem { error })
     })
 }
 
-/// A request out of the event that `run_api` gets; `None` if it is no such event.
-pub(crate) fn read_request(event: serde_json::Value, fresh: EventId) -> Option<Result<HttpRequest, HttpError>> {
+/// A request of this tenant out of the event that `run_api` gets; `None` if it is no such event.
+pub(crate) fn read_request(
+    event: serde_json::Value,
+    tenant: TenantId,
+    fresh: EventId,
+) -> Option<Result<HttpRequest, HttpError>> {
     let event: ApiGatewayV2httpRequest = serde_json::from_value(event).ok()?;
-    Some(HttpRequest::new(event, fresh))
+    Some(HttpRequest::new(event, tenant, fresh))
+}
+
+fn refusal(mut error: HttpError) -> ApiGatewayV2httpResponse {
+    let header = error.header.take();
+    let mut response = response(error.into_reply());
+    if let Some((name, value)) = header.and_then(|(name, value)| Some((name, HeaderValue::from_str(&value).ok()?))) {
+        response.headers.insert(HeaderName::from_static(name), value);
+    }
+    response
 }
 
 fn response(reply: Reply) -> ApiGatewayV2httpResponse {
