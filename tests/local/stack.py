@@ -146,12 +146,7 @@ def deploy_onto(instance: Instance, options: argparse.Namespace) -> None:
     if not answers(endpoint):
         raise Trouble(f"nothing answers at {endpoint}. Start the emulator, or leave ENDPOINT out to have one started")
     instance.folder.mkdir(parents=True, exist_ok=True)
-    stop(instance)  # the issuer of an earlier deployment under this name
-    try:
-        deploy(instance, endpoint, options)
-    except BaseException:
-        stop(instance)
-        raise
+    deploy(instance, endpoint, options)
 
 
 def down(instance: Instance, _options: argparse.Namespace) -> None:
@@ -202,12 +197,15 @@ def spawn(instance: Instance, endpoint: str, through: str) -> subprocess.Popen[b
 def beside(instance: Instance, what: str, script: Path) -> dict[str, str]:
     """Starts the issuer of tokens, or the provider of mails and payments, in a process group of its own that ends with the
     emulator. Returns what it says about itself."""
+    known = json.loads(instance.process_file.read_text()) if instance.process_file.exists() else {}
+    earlier = known.get(what)
+    if earlier and born(earlier["pid"]) == earlier["born"]:
+        end(earlier["pid"], signal.SIGTERM)  # of an earlier deployment under this name
     said = instance.folder / f"{what}.json"
     said.unlink(missing_ok=True)
     with instance.log_file.open("ab") as log:
         process = subprocess.Popen([sys.executable, script, "--say", said], stdin=subprocess.DEVNULL,
                                    stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
-    known = json.loads(instance.process_file.read_text()) if instance.process_file.exists() else {}
     known[what] = {"pid": process.pid, "born": born(process.pid)}
     instance.process_file.write_text(json.dumps(known) + "\n")
     if not wait_until(lambda: said.exists() or process.poll() is not None, START_SECONDS) or process.poll() is not None:
