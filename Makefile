@@ -22,6 +22,7 @@ STAGE ?= dev
 PORT ?= 0
 ORDERS ?= 300
 TENANTS ?= 6
+TENANT ?= acme
 KILLS ?= 0
 FUZZ_SECONDS ?= 20
 FUZZ ?= $(basename $(notdir $(wildcard tests/fuzz/fuzz_targets/*.rs)))
@@ -42,7 +43,7 @@ export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run test catalogue proof asked soak traps planted build crates venvs up down status deploy dev lint tidy drill alarms rehearse chaos conformance numbers new fuzz seeds adopt mutants fixture
+.PHONY: help run test catalogue proof asked soak traps planted build crates venvs up token down status deploy dev lint tidy drill alarms rehearse chaos conformance numbers new fuzz seeds adopt mutants fixture
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -151,6 +152,9 @@ up: build ## the stack without traffic (NAME=mine, PORT=4566)
 	@$(PYTHON) tests/local/stack.py up --name $(NAME) --stage $(STAGE) --port $(PORT)
 	@$(PYTHON) tests/local/hints.py --name $(NAME)
 
+token: ## a token of one tenant for an hour, from the local issuer (TENANT=acme, NAME)
+	@$(PYTHON) tests/local/tokens.py --name $(NAME) --tenant $(TENANT)
+
 down: ## stop the emulator and everything it started
 	@$(PYTHON) tests/local/stack.py down --name $(NAME)
 
@@ -218,9 +222,11 @@ lint: venvs ## format, clippy, and the template as written and as expanded
 	$(PYTHON) tests/local/expand.py .local/expanded.json
 	cfn-lint --ignore-checks W3002 -- .local/expanded.json # W3002: its nested stacks are files here
 
-deploy: venvs crates ## build for AWS and show what would change there, with your own credentials (STAGE=prod YES=1 does it, PARAMETERS='Lanes=4')
+deploy: venvs crates ## build for AWS and show what would change there, with your own credentials (ISSUER=https://… AUDIENCE=… whose tokens the API takes, STAGE=prod YES=1 does it, PARAMETERS='Lanes=4')
 	target/$(HOST)/release/towpath catalogue check --released
 	sam build --build-dir .aws-sam/aws --parameter-overrides Architecture=$(ARCHITECTURE)
 	sam deploy --template-file .aws-sam/aws/template.yaml --config-file $(CURDIR)/samconfig.toml --no-execute-changeset \
-		--stack-name towpath-$(STAGE) --parameter-overrides Stage=$(STAGE) Architecture=$(ARCHITECTURE) $(PARAMETERS)
+		--stack-name towpath-$(STAGE) --parameter-overrides Stage=$(STAGE) Architecture=$(ARCHITECTURE) $(PARAMETERS) \
+		TokenIssuer=$(or $(ISSUER),$(error say whose tokens the API takes: make deploy ISSUER=https://… AUDIENCE=…)) \
+		TokenAudience=$(or $(AUDIENCE),$(error say for whom the tokens are: make deploy ISSUER=https://… AUDIENCE=…))
 	target/$(HOST)/release/towpath changes towpath-$(STAGE) $(if $(YES),--yes)

@@ -75,14 +75,14 @@ async fn post(stage: &Stage, path: &str, body: Value) -> Value {
     let event = json!({
         "version": "2.0",
         "rawPath": path,
-        "headers": { "x-tenant-id": "acme", "x-correlation-id": key, "idempotency-key": key, "content-type": "application/json" },
+        "headers": { "x-correlation-id": key, "idempotency-key": key, "content-type": "application/json" },
         "requestContext": { "http": { "method": "POST" } },
         "body": body.to_string(),
         "isBase64Encoded": false,
     });
-    let id = towpath::EventId::new(ports.host.now(), 0);
-    let request =
-        http_request(event, id).expect("it is an event of API Gateway").unwrap_or_else(|_| panic!("{path}: refused"));
+    let (tenant, id) = ("acme".parse().expect("it is a tenant id"), towpath::EventId::new(ports.host.now(), 0));
+    let request = http_request(event, tenant, id).expect("it is an event of API Gateway");
+    let request = request.unwrap_or_else(|_| panic!("{path}: refused"));
     let reply = orders_api::route(&Api::new(ports), &request).await.unwrap_or_else(|no| panic!("{path}: {no:?}"));
     assert!(reply.code < 300, "{path}: {} {}", reply.code, reply.body);
     serde_json::from_str(&reply.body).expect("an answer is JSON")

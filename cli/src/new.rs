@@ -87,9 +87,11 @@ const FILES: &[(&str, &str)] = files![
     "shared/helpdesk/src/lib.rs" from "cli/template/shared/helpdesk/src/lib.rs",
     "template.yaml" from "cli/template/template.yaml",
     "tests/local/dev.py" from "tests/local/dev.py",
+    "tests/local/issuer.py" from "tests/local/issuer.py",
     "tests/local/requirements-emulator.txt" from "tests/local/requirements-emulator.txt",
     "tests/local/requirements-tools.txt" from "tests/local/requirements-tools.txt",
     "tests/local/stack.py" from "tests/local/stack.py",
+    "tests/local/tokens.py" from "tests/local/tokens.py",
 ];
 
 /// Writes the repository.

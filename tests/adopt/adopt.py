@@ -16,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -187,12 +188,20 @@ def get(stack: dict[str, Any], tenant: str, path: str) -> dict[str, Any]:
 
 
 def request(stack: dict[str, Any], tenant: str, path: str, body: bytes | None, headers: dict[str, str]) -> tuple[int, dict[str, Any]]:
-    asked = urllib.request.Request(stack["outputs"]["ApiUrl"] + path, body, headers | {"x-tenant-id": tenant})
+    token = {"authorization": f"Bearer {token_of(stack['issuer'], tenant)}"}
+    asked = urllib.request.Request(stack["outputs"]["ApiUrl"] + path, body, headers | token)
     try:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked, timeout=30) as answer:
             return answer.status, json.loads(answer.read())
     except urllib.error.HTTPError as error:
         return error.code, json.loads(error.read())
+
+
+@lru_cache(maxsize=None)
+def token_of(issuer: str, tenant: str) -> str:
+    asked = urllib.request.Request(f"{issuer}/token", json.dumps({"tenant": tenant}).encode())
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked, timeout=30) as answer:
+        return str(json.load(answer)["access_token"])
 
 
 def view(stack: dict[str, Any], key: str) -> dict[str, int]:

@@ -116,8 +116,11 @@ def effects_name_their_cause(world: World) -> Finding:
 
 
 def tenants_apart(world: World) -> Finding:
-    """An order of one tenant never shows under a key of another one."""
+    """An order of one tenant never shows under a key of another one, and what was refused has left nothing behind."""
     found = Finding("nothing of one tenant is under a key of another")
+    refused = {answer.correlation_id for answer in world.answers if answer.kind == "refused"}
+    for row in world.events:
+        found.true(row.key, row.correlation_id not in refused, "nothing of a request that was refused", row.event_type)
     owner = {a.answer["order_id"]: a.tenant for a in world.answers if a.kind == "order" and a.status == 201}
     owner |= {a.answer["checkout_id"]: a.tenant for a in world.answers if a.kind == "checkout" and a.status == 202}
 

@@ -39,6 +39,7 @@ class Stack:
     stack_name: str
     outputs: dict[str, str]
     provider: str = ""
+    issuer: str = ""
 
     @property
     def folder(self) -> Path:
@@ -98,7 +99,8 @@ def load(name: str) -> Stack:
     if not path.exists():
         raise Trouble(f"There is no {path.relative_to(ROOT)}. Bring a stack up first: make up NAME={name}")
     found = json.loads(path.read_text())
-    stack = Stack(name, found.get("endpoint") or None, found["region"], found["stack_name"], found["outputs"], found.get("provider", ""))
+    stack = Stack(name, found.get("endpoint") or None, found["region"], found["stack_name"], found["outputs"], found.get("provider", ""),
+                  found["issuer"])
     if not stack.provider:
         for name in ("notify-customer", "payments"):
             CONSUMERS.pop(name, None)  # what is theirs waits until the stack has a provider

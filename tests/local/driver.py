@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from cloud import Stack, Trouble, table_id
 from rows import Answer
+from tokens import Tokens
 
 ATTEMPTS = 6
 TIMEOUT_SECONDS = 30
@@ -30,6 +31,7 @@ class Driver:
         self.counts: Counter[tuple[str, int]] = Counter()
         self.answers: list[Answer] = []
         self._lock = threading.Lock()
+        self.tokens = Tokens(stack.issuer)
         self._url = urlsplit(stack.api)
         self._log = open_log(stack, self.run)
 
@@ -63,13 +65,13 @@ class Driver:
         return self.post("return", tenant, path, {}, f"return-{number}", expect=(202,), correlation_id=submitted.answer["correlation_id"])
 
     def post(self, kind: str, tenant: str, path: str, body: Any, key: str | None, *,
-             expect: tuple[int, ...] = (), correlation_id: str = "") -> Answer:
-        """One command. A lost answer or a 503 is sent again under the same key, as any client should."""
+             expect: tuple[int, ...] = (), correlation_id: str = "", headers: dict[str, str] | None = None) -> Answer:
+        """One command; `headers` are put over the usual ones. A lost answer or a 503 is sent again under the same key, as any client should."""
         wanted = expect or ((200,) if kind == "cancel" else (201,))
         full_key = f"{self.run}-{key}" if key else ""
         correlation_id = correlation_id or uuid.uuid4().hex
         for attempt in range(ATTEMPTS):
-            answer = self._send(kind, tenant, "POST", path, body, full_key, correlation_id, wanted)
+            answer = self._send(kind, tenant, "POST", path, body, full_key, correlation_id, wanted, headers or {})
             if not (answer.unknown or answer.status == 429):
                 return answer
             time.sleep(0.1 * 2 ** attempt)
@@ -77,11 +79,11 @@ class Driver:
 
     def get(self, kind: str, tenant: str, path: str, expect: tuple[int, ...] = (200,)) -> Answer:
         """One read."""
-        return self._send(kind, tenant, "GET", path, None, "", uuid.uuid4().hex, expect)
+        return self._send(kind, tenant, "GET", path, None, "", uuid.uuid4().hex, expect, {})
 
     def _send(self, kind: str, tenant: str, method: str, path: str, body: Any, key: str, correlation_id: str,
-              expect: tuple[int, ...]) -> Answer:
-        headers = {"x-tenant-id": tenant, "x-correlation-id": correlation_id}
+              expect: tuple[int, ...], more: dict[str, str]) -> Answer:
+        headers = {"authorization": f"Bearer {self.tokens.of(tenant)}", "x-correlation-id": correlation_id} | more
         if key:
             headers["idempotency-key"] = key
         if body is not None:

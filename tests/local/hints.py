@@ -1,4 +1,4 @@
-"""Says what a person can type at a stack of the shop that is up: three commands by curl, the status, the way down.
+"""Says what a person can type at a stack of the shop that is up: a token, three commands by curl, the status, the way down.
 
 Reads stack.json only. Must not send anything. Run: python tests/local/hints.py --name run
 """
@@ -19,16 +19,17 @@ RULES = ("A command needs content-type: application/json, a body (at least {}) a
          "the key stands for it: method, path and body. The same again gets the same answer, another one under that key 422.")
 
 
-def curls() -> list[str]:
+def curls(name: str) -> list[str]:
     """Receive stock, place an order, cancel it: each under a key of its own, so that typing it twice does it once."""
     place = '{"customer_id":"c-1","lines":[{"sku":"tea","quantity":2,"unit_price_cents":450}]}'
-    return [_post("/stock/tea/receipts", "receive-1", '{"quantity":10}'), _post("/orders", "place-1", place),
+    suffix = "" if name == "run" else f" NAME={name}"
+    return [f"TOKEN=$(make token TENANT={TENANT}{suffix})  # for an hour", _post("/stock/tea/receipts", "receive-1", '{"quantity":10}'), _post("/orders", "place-1", place),
             "ORDER=…  # the order_id in the answer", _post("/orders/$ORDER/cancel", "cancel-1", '{"reason":"too late"}')]
 
 
 def _post(path: str, key: str, body: str) -> str:
-    headers = ("content-type: application/json", f"x-tenant-id: {TENANT}", f"idempotency-key: {key}")
-    return f"curl -sS \"$API{path}\" {' '.join(f'-H {header!r}' for header in headers)} -d '{body}'"
+    return (f"curl -sS \"$API{path}\" -H \"authorization: Bearer $TOKEN\" -H 'content-type: application/json' "
+            f"-H 'idempotency-key: {key}' -d '{body}'")
 
 
 def verbs(name: str, cli: Path) -> list[str]:
@@ -52,7 +53,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Say what can be typed at a stack that is up.")
     parser.add_argument("--name", default="run", help="folder under .local (default: run)")
     stack = load(parser.parse_args().name)
-    show([*curls(), *verbs(stack.name, newest_cli())], console())  # stack.py has said what API is
+    show([*curls(stack.name), *verbs(stack.name, newest_cli())], console())  # stack.py has said what API is
     return 0
 
 

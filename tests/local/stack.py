@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SAM = ROOT / ".venv/tools/bin/sam"
 EMULATOR = ROOT / ".venv/emulator/bin/ministack"
 BUILD = ROOT / ".aws-sam/build"
+ISSUER = ROOT / "tests/local/issuer.py"
 PROVIDER = ROOT / "tests/local/provider.py"
 HOST = "127.0.0.1"
 REGION = "us-east-1"
@@ -65,10 +66,6 @@ class Instance:
     @property
     def deploy_log(self) -> Path:
         return self.folder / "deploy.log"
-
-    @property
-    def provider_file(self) -> Path:
-        return self.folder / "provider.json"
 
     @property
     def scratch(self) -> Path:
@@ -125,7 +122,7 @@ def up(instance: Instance, options: argparse.Namespace) -> None:
     try:
         # A repository that `make new` wrote has no provider to start: nothing in it calls one.
         calls = PROVIDER.exists() and not options.without_provider
-        deploy(instance, endpoint, options, provider(instance) if calls else "")
+        deploy(instance, endpoint, options, beside(instance, "provider", PROVIDER)["url"] if calls else "")
     except BaseException:
         stop(instance)
         raise
@@ -153,13 +150,12 @@ def deploy_onto(instance: Instance, options: argparse.Namespace) -> None:
 
 
 def down(instance: Instance, _options: argparse.Namespace) -> None:
-    if not instance.process_file.exists():
-        foreign = instance.stack_file.exists()
-        print(f"{instance.name}: " + ("forgotten; its emulator was not started here and goes on." if foreign else "nothing was up."))
-    elif stop(instance):
-        print(f"{instance.name}: down, no process left.")
+    known = json.loads(instance.process_file.read_text()) if instance.process_file.exists() else {}
+    foreign = instance.stack_file.exists() and "pid" not in known
+    if stop(instance):
+        print(f"{instance.name}: down, no process left" + ("; its emulator was not started here and goes on." if foreign else "."))
     else:
-        print(f"{instance.name}: was not running.")
+        print(f"{instance.name}: " + ("was not running." if known else "nothing was up."))
     instance.stack_file.unlink(missing_ok=True)
 
 
@@ -198,17 +194,23 @@ def spawn(instance: Instance, endpoint: str, through: str) -> subprocess.Popen[b
     return process
 
 
-def provider(instance: Instance) -> str:
-    """Starts the provider of mails and payments, in a process group of its own that ends with the emulator. Its address."""
+def beside(instance: Instance, what: str, script: Path) -> dict[str, str]:
+    """Starts the issuer of tokens, or the provider of mails and payments, in a process group of its own that ends with the
+    emulator. Returns what it says about itself."""
+    known = json.loads(instance.process_file.read_text()) if instance.process_file.exists() else {}
+    earlier = known.get(what)
+    if earlier and born(earlier["pid"]) == earlier["born"]:
+        end(earlier["pid"], signal.SIGTERM)  # of an earlier deployment under this name
+    said = instance.folder / f"{what}.json"
+    said.unlink(missing_ok=True)
     with instance.log_file.open("ab") as log:
-        process = subprocess.Popen([sys.executable, PROVIDER, "--say", instance.provider_file], stdin=subprocess.DEVNULL,
+        process = subprocess.Popen([sys.executable, script, "--say", said], stdin=subprocess.DEVNULL,
                                    stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
-    known = json.loads(instance.process_file.read_text())
-    known["provider"] = {"pid": process.pid, "born": born(process.pid)}
+    known[what] = {"pid": process.pid, "born": born(process.pid)}
     instance.process_file.write_text(json.dumps(known) + "\n")
-    if not wait_until(lambda: instance.provider_file.exists() or process.poll() is not None, START_SECONDS) or process.poll() is not None:
-        raise Trouble(f"the provider did not start. Its own words are in {instance.log_file.relative_to(ROOT)}")
-    return str(json.loads(instance.provider_file.read_text())["url"])
+    if not wait_until(lambda: said.exists() or process.poll() is not None, START_SECONDS) or process.poll() is not None:
+        raise Trouble(f"the {what} did not start. Its own words are in {instance.log_file.relative_to(ROOT)}")
+    return dict(json.loads(said.read_text()))
 
 
 def stop(instance: Instance) -> bool:
@@ -234,9 +236,9 @@ def end(pid: int, how: signal.Signals) -> None:
 
 
 def living(instance: Instance) -> list[int]:
-    """The processes of the instance: its emulator's group, its provider's, and functions that outlived the emulator."""
+    """The processes of the instance: the groups of its emulator, issuer and provider, and functions that outlived the emulator."""
     known = json.loads(instance.process_file.read_text()) if instance.process_file.exists() else {}
-    leaders = [each for each in (known, known.get("provider")) if each]
+    leaders = [each for each in (known, known.get("issuer"), known.get("provider")) if each and "pid" in each]
     groups = {each["pid"] for each in leaders if born(each["pid"]) in (each["born"], None)}
     pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
     return [pid for pid in pids if belongs(pid, groups, instance)]
@@ -310,9 +312,11 @@ def need_build(folder: Path) -> None:
 def deploy(instance: Instance, endpoint: str, options: argparse.Namespace, provider_url: str = "") -> None:
     """Deploys with the command that serves AWS too, and writes stack.json."""
     stage, stack_name = options.stage, f"{options.project}-{options.stage}"
+    issuer = beside(instance, "issuer", ISSUER)
     command = [str(SAM), "deploy", "--template-file", str(options.build_dir / "template.yaml"),
                "--config-file", str(ROOT / "samconfig.toml"), "--stack-name", stack_name, "--region", REGION,
                "--no-progressbar", "--parameter-overrides", f"Stage={stage}", f"Architecture={architecture()}",
+               f"TokenIssuer={issuer['url']}", f"TokenAudience={issuer['audience']}",
                *(f"{name}ProviderUrl={provider_url}" for name in ("Mail", "Payment") if provider_url),
                "ArchiveDays=0", "Alarms=plain"]  # the embedded emulator's CloudFormation knows no archive and no composite alarm
     with instance.deploy_log.open("wb") as log:
@@ -323,7 +327,7 @@ def deploy(instance: Instance, endpoint: str, options: argparse.Namespace, provi
         raise Trouble(f"`sam deploy` failed. All of it is in {instance.deploy_log.relative_to(ROOT)}; its end:\n{tail}")
     mend_fifo_topics(endpoint)
     known = {"endpoint": endpoint, "region": REGION, "stack_name": stack_name, "stage": stage, "provider": provider_url,
-             "outputs": outputs(endpoint, stack_name)}
+             "issuer": issuer["url"], "outputs": outputs(endpoint, stack_name)}
     instance.stack_file.write_text(json.dumps(known, indent=2) + "\n")
     print(f"{instance.name}: {stack_name} is up at {endpoint}, its API:\nAPI='{known['outputs']['ApiUrl']}'")
 

@@ -68,9 +68,10 @@ def milliseconds(begin: datetime, end: datetime) -> float:
 
 def what_next(stack: Stack, plan: Plan, order: Answer, out: Console) -> None:
     """What a person can type now: look at the order of the story, send commands, take it down."""
-    get = f"curl -sS -H 'x-tenant-id: {order.tenant}' \"$API"
+    suffix = "" if stack.name == "run" else f" NAME={stack.name}"
+    get = f"curl -sS -H \"authorization: Bearer $(make token TENANT={order.tenant}{suffix})\" \"$API"
     looks = [f"{get}/orders/{order.answer['order_id']}\"", f"{get}/customers/{plan.story.body['customer_id']}/timeline\""]
-    hints.show([f"API='{stack.api}'", *looks, *hints.curls(), *hints.verbs(stack.name, newest_cli())], out)
+    hints.show([f"API='{stack.api}'", *looks, *hints.curls(stack.name), *hints.verbs(stack.name, newest_cli())], out)
 
 
 def first_seen(driver: Driver, tenant: str, order: Answer, customer: str) -> dict[str, float]:

@@ -17,15 +17,19 @@ import hints  # noqa: E402
 
 class TheHints(unittest.TestCase):
     def test_each_curl_is_a_command_that_the_api_takes(self) -> None:
-        curls = [shlex.split(line) for line in hints.curls() if line.startswith("curl")]
+        curls = [shlex.split(line) for line in hints.curls("run") if line.startswith("curl")]
         self.assertEqual(3, len(curls))
         keys = set()
         for words in curls:
             headers = dict(words[at + 1].split(": ") for at, word in enumerate(words) if word == "-H")
-            self.assertEqual(("application/json", "acme"), (headers["content-type"], headers["x-tenant-id"]))
+            self.assertEqual(("application/json", "Bearer $TOKEN"), (headers["content-type"], headers["authorization"]))
             self.assertIsInstance(json.loads(words[words.index("-d") + 1]), dict)
             keys.add(headers["idempotency-key"])
         self.assertEqual(3, len(keys), "a key that is used twice would be refused")
+
+    def test_the_token_is_of_the_stack_that_is_up(self) -> None:
+        self.assertEqual("TOKEN=$(make token TENANT=acme)", hints.curls("run")[0].split("  #")[0])
+        self.assertEqual("TOKEN=$(make token TENANT=acme NAME=mine)", hints.curls("mine")[0].split("  #")[0])
 
     def test_a_stack_with_a_name_of_its_own_is_called_by_it(self) -> None:
         cli = Path("/x/a b/towpath")

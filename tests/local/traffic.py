@@ -94,6 +94,8 @@ class Traffic:
         work: list[Future[Any]] = []
         served = 0
         for at, order in enumerate(orders):
+            if at == len(orders) // 2:
+                self.notes.append(f"After {at} orders the issuer rotated its keys: from then on it signed with {self.driver.tokens.rotate()}.")
             if self.killer and at % BURST == 0:
                 served = wait_for_meal(self.killer, served)
             work.append(pool.submit(self._one, order))
@@ -140,9 +142,20 @@ class Traffic:
         elif order.probe == "no key":
             post("refused", order.tenant, "/orders", order.body, None, expect=(400,))
         elif order.probe == "other tenant" and foreign:
-            post("refused", foreign, f"{path}/cancel", {"reason": "not mine"}, f"foreign-{order.number}", expect=(404,))
+            self._probe_tenants(order, f"{path}/cancel", foreign)
         elif order.probe == "cancel again" and order.cancel == "soon":
             post("refused", order.tenant, f"{path}/cancel", {"reason": "again"}, f"again-{order.number}", expect=(409,))
+
+    def _probe_tenants(self, order: OrderPlan, path: str, foreign: str) -> None:
+        """What another tenant's token, a word about another tenant, or no good token can do to an order: nothing."""
+        post, body, number = self.driver.post, {"reason": "not mine"}, order.number
+        post("refused", foreign, path, body, f"foreign-{number}", expect=(404,))
+        post("refused", foreign, path, body, f"named-{number}", expect=(403,), headers={"x-tenant-id": order.tenant})
+        post("refused", foreign, "/orders", {**order.body, "tenant_id": order.tenant}, f"claimed-{number}", expect=(403,))
+        post("refused", order.tenant, path, body, f"nobody-{number}", expect=(401,), headers={"authorization": ""})
+        head, said, signature = self.driver.tokens.of(order.tenant).split(".")
+        changed = f"Bearer {head}.{said}.{signature[::-1]}"
+        post("refused", order.tenant, path, body, f"changed-{number}", expect=(401,), headers={"authorization": changed})
 
     def send_checkouts(self, pool: ThreadPoolExecutor) -> None:
         """All checkouts; a person decides on those that ask for one, but for some."""

@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use towpath::{AlsoWrites, Lanes, Limit, MOST_LANES, Rate};
 
+use crate::https;
+
 /// The tables of a stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tables {
@@ -52,6 +54,17 @@ pub struct ConsumerConfig {
     pub bus_name: Option<String>,
 }
 
+/// Which tokens an API takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRules {
+    /// The claim `iss`, letter by letter; below it, `/.well-known/openid-configuration` says where the keys are.
+    pub issuer: String,
+    /// What the claim `aud` is or holds.
+    pub audience: String,
+    /// The claim that names the tenant; `tenant_id` if nothing is said.
+    pub tenant_claim: String,
+}
+
 /// What an API is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiConfig {
@@ -61,6 +74,8 @@ pub struct ApiConfig {
     pub tenant_limit: Option<Limit>,
     /// Where facts about the pipeline go. It may be absent.
     pub bus_name: Option<String>,
+    /// Whom it believes.
+    pub tokens: TokenRules,
 }
 
 /// What the relay is told.
@@ -120,8 +135,18 @@ pub fn relay(lookup: impl Fn(&str) -> Option<String>) -> Result<RelayConfig, Inv
 /// Reads what an API is told.
 pub fn api(lookup: impl Fn(&str) -> Option<String>) -> Result<ApiConfig, InvalidEnvironment> {
     let mut env = Reader::new(&lookup);
-    let (common, tenant_limit) = (env.common(), env.tenant_limit());
-    let config = ApiConfig { common, tenant_limit, bus_name: env.bus_name() };
+    let config = ApiConfig {
+        common: env.common(),
+        tenant_limit: env.tenant_limit(),
+        bus_name: env.bus_name(),
+        tokens: TokenRules {
+            issuer: env.address("TOWPATH_TOKEN_ISSUER"),
+            audience: env.text("TOWPATH_TOKEN_AUDIENCE"),
+            tenant_claim: Some(env.optional("TOWPATH_TENANT_CLAIM"))
+                .filter(|name: &String| !name.is_empty())
+                .unwrap_or_else(|| "tenant_id".to_owned()),
+        },
+    };
     env.finish(config)
 }
 
@@ -194,6 +219,15 @@ impl<'a> Reader<'a> {
         value
     }
 
+    fn address(&mut self, name: &str) -> String {
+        let value = self.text(name);
+        if !value.is_empty() && !https::is_base(&value) {
+            let rule = "must be https://host/path without query or user; http only for 127.0.0.1 and localhost";
+            self.problems.push(format!("{name} {rule}"));
+        }
+        value
+    }
+
     /// Absent, it is the default.
     fn optional<T: FromStr<Err: fmt::Display> + Default>(&mut self, name: &str) -> T {
         let parsed = (self.lookup)(name).map(|text| text.parse::<T>());
@@ -244,6 +278,7 @@ mod tests {
             "TOWPATH_LOG_LEVEL" => "INFO",
             "TOWPATH_ALSO_WRITES" => "order.placed@1",
             "TOWPATH_HOT_LANES" => "acme=8",
+            "TOWPATH_TOKEN_ISSUER" => "https://issuer.example/",
             _ => "x",
         };
         Some(value.into())
@@ -253,6 +288,10 @@ mod tests {
     fn a_complete_environment_is_accepted() {
         assert_eq!(relay(complete).unwrap().common.log_level, "info");
         assert!(consumer(complete).is_ok() && common(complete).is_ok());
+        let tokens = api(complete).unwrap().tokens;
+        assert_eq!((tokens.issuer.as_str(), tokens.tenant_claim.as_str()), ("https://issuer.example/", "x"));
+        let without = |name: &str| complete(name).filter(|_| name != "TOWPATH_TENANT_CLAIM");
+        assert_eq!(api(without).unwrap().tokens.tenant_claim, "tenant_id");
         let without = |name: &str| complete(name).filter(|_| name != "TOWPATH_ALSO_WRITES");
         assert_eq!(common(without).unwrap().also_writes, AlsoWrites::default());
     }
@@ -276,6 +315,20 @@ mod tests {
                 && message.contains("TOWPATH_TENANT_BURST must be a number"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn an_api_does_not_start_without_an_issuer_whose_keys_can_be_trusted() {
+        for (issuer, problem) in [(None, "is missing"), (Some("http://issuer.example"), "must be https://")] {
+            let found = api(|name| match name {
+                "TOWPATH_TOKEN_ISSUER" => issuer.map(str::to_owned),
+                "TOWPATH_TOKEN_AUDIENCE" => None,
+                _ => complete(name),
+            });
+            let said = found.unwrap_err().to_string();
+            assert!(said.contains(&format!("TOWPATH_TOKEN_ISSUER {problem}")), "{said}");
+            assert!(said.contains("TOWPATH_TOKEN_AUDIENCE is missing"), "{said}");
+        }
     }
 
     #[test]

@@ -7,8 +7,9 @@ use serde_dynamo::{Item, from_item, to_item};
 use serde_json::Value;
 use towpath::batch::Message;
 use towpath::ports::{CursorKey, JournalRow};
-use towpath::{EventId, Timestamp};
+use towpath::{EventId, TenantId, Timestamp};
 
+use crate::config::TokenRules;
 use crate::http::{HttpError, HttpRequest};
 use crate::lambda::{Record, read, read_messages, read_request};
 use crate::ledger::{after_place, key_of_sweep};
@@ -17,6 +18,7 @@ use crate::rows::{
     AnswerItem, AuditItem, CursorItem, DueItem, EntityItem, IndexItem, OrderItem, OutboxItem, RegistryItem, Signature,
     SkipItem, ViewItem,
 };
+use crate::token::{Keys, Token};
 
 /// Kinds of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,9 +124,17 @@ pub fn queue_event(event: Value) -> Result<Vec<Message>, String> {
     read_messages(event)
 }
 
-/// A request, as an API gets it; `fresh` stands in for a correlation id that is not given. `None`: no event of API Gateway.
-pub fn http_request(event: Value, fresh: EventId) -> Option<Result<HttpRequest, HttpError>> {
-    read_request(event, fresh)
+/// A request, as an API gets it from a caller whose token names this tenant; `fresh` stands in for a correlation id that is
+/// not given. `None`: no event of API Gateway.
+pub fn http_request(event: Value, tenant: TenantId, fresh: EventId) -> Option<Result<HttpRequest, HttpError>> {
+    read_request(event, tenant, fresh)
+}
+
+/// The tenant that a token names under a set of JSON Web Keys, as text; or why it names none.
+pub fn token_tenant(token: &str, keys: &[u8], rules: &TokenRules) -> Result<TenantId, String> {
+    let token = Token::read(token).map_err(text)?;
+    let key = Keys::read(keys).map_err(|_| "these are no keys")?.get(token.key_id()).ok_or("there is no such key")?;
+    token.tenant(&key, rules).map_err(text)
 }
 
 /// A place in the time index, as text: the same place, and the one after its shard's end.

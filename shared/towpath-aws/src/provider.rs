@@ -10,22 +10,15 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, CONTENT_TYPE};
-use hyper::{Method, Request, StatusCode, Uri};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use rustls::crypto::aws_lc_rs;
+use hyper::{Method, Request, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use towpath::{Effect, ProviderError};
 
+use crate::https::{self, chain};
+
 /// The longest answer that is read.
 const ANSWER_BYTES: usize = 64 * 1024;
-/// The longest wait for a connection; what takes longer has done nothing.
-const CONNECT: Duration = Duration::from_secs(2);
-/// After this a connection is not used again.
-const IDLE: Duration = Duration::from_secs(10);
 /// The longest word of a provider's refusal that is kept.
 const WORD_BYTES: usize = 64;
 
@@ -33,7 +26,7 @@ const WORD_BYTES: usize = 64;
 #[derive(Debug, Clone)]
 pub struct HttpProvider {
     base: String,
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: https::Client,
 }
 
 /// A provider that cannot be called.
@@ -65,18 +58,12 @@ impl HttpProvider {
     /// # Errors
     /// [`InvalidProvider`], in words for whoever deploys.
     pub fn new(address: Option<&str>) -> Result<Self, InvalidProvider> {
-        let base = checked(address.ok_or(InvalidProvider::Missing)?).ok_or(InvalidProvider::Address)?;
-        let mut http = HttpConnector::new();
-        http.enforce_http(false);
-        http.set_connect_timeout(Some(CONNECT));
-        let https = HttpsConnectorBuilder::new()
-            .with_provider_and_native_roots(aws_lc_rs::default_provider())
-            .map_err(|error| InvalidProvider::Certificates(error.to_string()))?
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(http);
-        let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).build(https);
-        Ok(Self { base, client })
+        let address = address.ok_or(InvalidProvider::Missing)?;
+        if !https::is_base(address) {
+            return Err(InvalidProvider::Address);
+        }
+        let client = https::client().map_err(|error| InvalidProvider::Certificates(error.to_string()))?;
+        Ok(Self { base: address.trim_end_matches('/').to_owned(), client })
     }
 
     /// Asks the provider to do something, once.
@@ -166,46 +153,15 @@ fn word(body: &[u8]) -> String {
     if code.len() <= WORD_BYTES && code.chars().all(plain) { code } else { String::new() }
 }
 
-/// The address without a slash at its end, if it may be used.
-fn checked(address: &str) -> Option<String> {
-    let uri: Uri = address.parse().ok()?;
-    let host = uri.host()?;
-    let is_here = ["127.0.0.1", "localhost", "[::1]"].contains(&host);
-    let is_plain = uri.query().is_none() && !uri.authority()?.as_str().contains('@');
-    let is_safe = uri.scheme_str() == Some("https") || uri.scheme_str() == Some("http") && is_here;
-    (is_plain && is_safe).then(|| address.trim_end_matches('/').to_owned())
-}
-
-/// An error and its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut said = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        said = format!("{said}: {inner}");
-        cause = inner.source();
-    }
-    said
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn only_an_address_that_keeps_secrets_is_taken() {
-        assert_eq!(checked("https://mail.example/v1/").as_deref(), Some("https://mail.example/v1"));
-        assert_eq!(checked("http://127.0.0.1:8025").as_deref(), Some("http://127.0.0.1:8025"));
-        for wrong in [
-            "",
-            "mail.example",
-            "http://mail.example",
-            "ftp://127.0.0.1",
-            "https://me:pass@x.example",
-            "https://x/?k=1",
-        ] {
-            assert_eq!(checked(wrong), None, "{wrong}");
-        }
+    fn a_provider_without_an_address_that_keeps_secrets_is_not_called() {
         assert_eq!(HttpProvider::new(None).unwrap_err(), InvalidProvider::Missing);
+        assert_eq!(HttpProvider::new(Some("http://mail.example")).unwrap_err(), InvalidProvider::Address);
+        assert_eq!(HttpProvider::new(Some("https://mail.example/v1/")).unwrap().base, "https://mail.example/v1");
     }
 
     #[test]

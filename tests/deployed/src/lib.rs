@@ -21,6 +21,8 @@ pub struct Deployed {
     pub endpoint: String,
     /// Its name in CloudFormation.
     pub stack_name: String,
+    /// Who issues the tokens that its API takes.
+    pub issuer: String,
     region: String,
     outputs: HashMap<String, String>,
 }

@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use towpath::batch::handle_batch;
 use towpath::command::Verdict;
-use towpath::{Envelope, EventId, Timestamp, Visibility};
+use towpath::{Envelope, EventId, TenantId, Timestamp, Visibility};
+use towpath_aws::config::TokenRules;
 use towpath_aws::decode::{self, Row};
 use towpath_aws::http::HttpError;
 use towpath_sim::World;
@@ -93,6 +94,15 @@ pub fn queue_event(data: &[u8]) {
     }
 }
 
+/// A line that may be a token, then what may be a set of keys: read without harm, and nobody has a key to sign with.
+pub fn token(data: &[u8]) {
+    let mut bytes = Bytes::new(data);
+    let token = bytes.line();
+    let rules = TokenRules { issuer: "i".into(), audience: "a".into(), tenant_claim: "t".into() };
+    let why = decode::token_tenant(&token, bytes.rest(), &rules).expect_err("a token was let in that nobody signed");
+    assert!(why.is_ascii() && (10..200).contains(&why.len()), "{why}");
+}
+
 /// As the shop's order is asked for.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -116,12 +126,14 @@ pub fn http_request(data: &[u8]) {
         "requestContext": { "http": { "method": "POST" } },
     });
     let fresh = EventId::new(Timestamp::from_millis(1), 1);
-    let request = match decode::http_request(event, fresh) {
+    let tenant = TenantId::parse("acme").unwrap();
+    let request = match decode::http_request(event, tenant, fresh) {
         None => return,
         Some(Err(refused)) => return polite(refused),
         Some(Ok(request)) => request,
     };
-    assert_eq!(headers["x-tenant-id"], request.tenant.as_str());
+    assert_eq!(request.tenant.as_str(), "acme");
+    assert!(headers.get("x-tenant-id").is_none_or(|named| named == "acme"), "another tenant was let in");
     match request.idempotency_key() {
         Ok(key) => assert_eq!(headers["idempotency-key"], key.as_str()),
         Err(refused) => polite(refused),
@@ -137,7 +149,7 @@ pub fn http_request(data: &[u8]) {
 /// A no is the caller's fault, in plain words: whatever was sent in other letters would show.
 fn polite(refused: HttpError) {
     let Verdict::Refuse(reply) = Verdict::from(refused) else { panic!("a no became a yes") };
-    assert!([400, 413, 415].contains(&reply.code), "{reply:?}");
+    assert!([400, 403, 413, 415].contains(&reply.code), "{reply:?}");
     let said: Value = serde_json::from_str(&reply.body).unwrap();
     let message = said["message"].as_str().unwrap();
     assert!(message.is_ascii() && (10..300).contains(&message.len()), "{message}");

@@ -35,5 +35,6 @@ pub const TARGETS: &[Target] = &[
     ("row", aws::row),
     ("stream_record", aws::stream_record),
     ("ticket", wire::ticket),
+    ("token", aws::token),
     ("wake", wire::wake),
 ];

@@ -31,6 +31,7 @@ pub fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("cli_words", "times", "2h\n2026-11-21T09:00:00Z\ndivision by 0 at order o-1, line 12".to_owned()),
         ("cli_words", "fingerprint", "7d\n90s\n1a2b3c4d".to_owned()),
         ("http_request", "order", format!("acme\nc-1\nk-1\napplication/json\nno\n{ORDER}")),
+        ("token", "signed", format!("{TOKEN}\n{KEYS}")),
         ("http_request", "encoded", "acme\n-\nk-1\napplication/json; charset=utf-8\nbase64\ne30=".to_owned()),
     ];
     let words = ["acme", "acme#order#o-1", "order.placed", "order-summary@2", "inventory@1.8.3+b", TRACE, "beginning"];
@@ -50,6 +51,11 @@ pub fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
 
 const ID: &str = "019aa7a0-03e8-7200-8000-000000000000";
 const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+/// A token of the key `k`, with a signature that nobody made.
+const TOKEN: &str =
+    "eyJhbGciOiJSUzI1NiIsImtpZCI6ImsifQ.eyJpc3MiOiJpIiwiYXVkIjoiYSIsImV4cCI6OTk5OTk5OTk5OSwidCI6ImFjbWUifQ.AAAA";
+/// The keys of an issuer that has none of the private ones.
+const KEYS: &str = r#"{"keys":[{"kty":"RSA","kid":"k","use":"sig","n":"AQAB","e":"AQAB"},{"kty":"EC","kid":"e","crv":"P-256","x":"AA","y":"AA"}]}"#;
 const ORDER: &str = r#"{"customer_id":"c-1","lines":[{"sku":"tea","quantity":2,"unit_price_cents":450}]}"#;
 
 fn at() -> Timestamp {

@@ -21,6 +21,7 @@ mod p1_public_events_leave;
 mod p2_exactly_once;
 mod p3_order;
 mod p4_tenants_apart;
+mod p4_tokens;
 mod p5_sagas;
 mod p6_poison;
 mod p7_commands;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         p1_public_events_leave::TESTS,
         p2_exactly_once::TESTS,
         p4_tenants_apart::TESTS,
+        p4_tokens::TESTS,
         p8_rebuild::TESTS,
         p9_commands::TESTS,
         journal::TESTS,

@@ -1,8 +1,10 @@
 //! The stack under test: brought up with the script that a user has, reached as a user reaches it.
 //! Must not know: any one promise.
 
+use std::collections::HashMap;
 use std::ops::Deref;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -19,6 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(240);
 pub(crate) struct Stack {
     pub(crate) name: String,
     deployed: Deployed,
+    tokens: Mutex<HashMap<String, String>>,
 }
 
 impl Deref for Stack {
@@ -35,6 +38,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) replayed: bool,
     pub(crate) retry_after: Option<u64>,
+    /// The header `www-authenticate`.
+    pub(crate) challenge: Option<String>,
     pub(crate) text: String,
 }
 
@@ -70,7 +75,7 @@ impl Stack {
     /// Reads what the script wrote about a stack.
     pub(crate) fn read(name: &str) -> Result<Self> {
         let file = root().join(".local").join(name).join("stack.json");
-        Ok(Self { name: name.to_owned(), deployed: Deployed::read(&file)? })
+        Ok(Self { name: name.to_owned(), deployed: Deployed::read(&file)?, tokens: Mutex::default() })
     }
 
     pub(crate) fn down(&self) -> Result<()> {
@@ -84,25 +89,45 @@ impl Stack {
 
     /// Asks the API. `key` is the idempotency key, `body` is sent as it is.
     pub(crate) fn ask(&self, method: &str, path: &str, tenant: &str, key: &str, body: &str) -> Result<Answer> {
-        let headers = [("x-tenant-id", tenant), ("idempotency-key", key), ("content-type", "application/json")];
-        self.ask_with(method, path, &headers, body.as_bytes())
+        let headers = [("idempotency-key", key), ("content-type", "application/json")];
+        self.ask_with(method, path, tenant, &headers, body.as_bytes())
     }
 
-    pub(crate) fn ask_with(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer> {
-        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        let url = format!("{}{path}", self.output("ApiUrl")?);
-        let mut request = ureq::http::Request::builder().method(method).uri(url);
-        for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
-            request = request.header(*name, *value);
+    /// The same with other headers, and a token of the tenant.
+    pub(crate) fn ask_with(
+        &self,
+        method: &str,
+        path: &str,
+        tenant: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Answer> {
+        let token = format!("Bearer {}", self.token(tenant)?);
+        let headers = [&[("authorization", token.as_str())], headers].concat();
+        send(&format!("{}{path}", self.output("ApiUrl")?), method, &headers, body)
+    }
+
+    /// A token of a tenant, asked for once.
+    pub(crate) fn token(&self, tenant: &str) -> Result<String> {
+        let mut known = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.contains_key(tenant) {
+            known.insert(tenant.to_owned(), self.token_with(tenant, &serde_json::json!({}))?);
         }
-        let mut response =
-            if method == "GET" { agent.run(request.body(())?)? } else { agent.run(request.body(body)?)? };
-        let replayed = response.headers().contains_key("idempotent-replay");
-        let retry_after = response.headers().get("retry-after").and_then(|seconds| seconds.to_str().ok()?.parse().ok());
-        let (status, text) = (response.status().as_u16(), response.body_mut().read_to_string()?);
-        Ok(Answer { status, replayed, retry_after, text })
+        Ok(known[tenant].clone())
     }
 
+    /// A token with other claims than usual; null takes one away.
+    pub(crate) fn token_with(&self, tenant: &str, claims: &Value) -> Result<String> {
+        let asked = serde_json::json!({ "tenant": tenant, "claims": claims });
+        self.ask_issuer("/token", &asked)?.field("access_token")
+    }
+
+    /// Asks the issuer.
+    pub(crate) fn ask_issuer(&self, path: &str, body: &Value) -> Result<Answer> {
+        let answer = send(&format!("{}{path}", self.issuer), "POST", &[], body.to_string().as_bytes())?;
+        ensure!(answer.status == 200, "the issuer: {answer:?}");
+        Ok(answer)
+    }
     /// Takes goods in, so that orders can be served.
     pub(crate) fn stock_up(&self, tenant: &str, sku: &str, quantity: u64) -> Result<()> {
         let body = format!(r#"{{"quantity":{quantity}}}"#);
@@ -159,6 +184,21 @@ impl Stack {
         let state = stored.and_then(|stored| stored.state).with_context(|| format!("no stock of {sku}"))?;
         Ok(serde_json::from_str(&state)?)
     }
+}
+
+/// Sends one request; headers without a value are left out.
+pub(crate) fn send(url: &str, method: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer> {
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let mut request = ureq::http::Request::builder().method(method).uri(url);
+    for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
+        request = request.header(*name, *value);
+    }
+    let mut response = if method == "GET" { agent.run(request.body(())?)? } else { agent.run(request.body(body)?)? };
+    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let (replayed, challenge) = (header("idempotent-replay").is_some(), header("www-authenticate"));
+    let retry_after = header("retry-after").and_then(|seconds| seconds.parse().ok());
+    let (status, text) = (response.status().as_u16(), response.body_mut().read_to_string()?);
+    Ok(Answer { status, replayed, retry_after, challenge, text })
 }
 
 /// Where a consumer's cursors are.

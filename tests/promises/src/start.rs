@@ -52,6 +52,7 @@ fn two_stages(stack: &Stack) -> Result<()> {
         ensure!(here.id != there.id, "the stages share idempotency keys");
         ensure!(stack.journal(&there).await?.is_empty() && second.journal(&here).await?.is_empty());
         ensure!(stack.position("inventory", &there).await?.is_none());
+        second.down()?; // its issuer; the emulator goes on
         second.forget()
     })
 }

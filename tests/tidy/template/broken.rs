@@ -15,6 +15,7 @@ type Break = (&'static str, &'static str, &'static str, Value);
 const CONSUMER: &str = "infra/consumer.yaml";
 const TOPICS: &str = "infra/topics.yaml";
 const TABLES: &str = "infra/tables.yaml";
+const API: &str = "infra/api.yaml";
 const RECEIVER: &str = "infra/receiver.yaml";
 const ALARMS: &str = "infra/alarms.yaml";
 
@@ -45,6 +46,7 @@ fn code() -> Vec<Break> {
     let wakes = "/Resources/InventoryFunction/Properties/Environment/Variables/TOWPATH_WAKE_QUEUE_URL";
     let neighbours = |queue: &str| json!({ "Fn::GetAtt": ["CrmTimelineConsumer", format!("Outputs.{queue}Url")] });
     let lanes = "/Resources/RelayFunction/Properties/Environment/Variables/TOWPATH_LANES";
+    let issuer = "/Resources/OrdersApiFunction/Properties/Environment/Variables/TOWPATH_TOKEN_ISSUER";
     let stage = "/Resources/OrdersApiFunction/Properties/Environment/Variables/TOWPATH_STAGE";
     breaks.extend([
         (rule, ROOT, own, Value::Null),
@@ -55,6 +57,7 @@ fn code() -> Vec<Break> {
         (rule, ROOT, wakes, neighbours("WakeQueue")),
         (rule, ROOT, lanes, Value::Null),
         (rule, ROOT, stage, Value::Null),
+        (rule, ROOT, issuer, Value::Null),
         (rule, ROOT, "/Parameters/LogLevel/Default", json!("loud")),
     ]);
     breaks
@@ -198,6 +201,22 @@ fn bus() -> Vec<Break> {
     breaks
 }
 
+fn apis() -> Vec<Break> {
+    let rule = "an API takes only tokens of its issuer";
+    let issuer = "/Resources/OrdersApiFunction/Properties/Environment/Variables/TOWPATH_TOKEN_ISSUER";
+    let audience = "/Resources/OrdersApiFunction/Properties/Environment/Variables/TOWPATH_TOKEN_AUDIENCE";
+    vec![
+        (rule, API, "/Resources/Route/Properties/AuthorizationType", json!("NONE")),
+        (rule, API, "/Resources/Route/Properties/AuthorizerId", Value::Null),
+        (rule, API, "/Resources/Authorizer/Properties/AuthorizerType", json!("REQUEST")),
+        (rule, API, "/Resources/Authorizer/Properties/JwtConfiguration/Audience", json!(["everybody"])),
+        (rule, API, "/Resources/Integration", Value::Null),
+        (rule, ROOT, "/Parameters/TokenIssuer/Default", json!("http://127.0.0.1:1")),
+        (rule, ROOT, issuer, json!("https://other.example")),
+        (rule, ROOT, audience, json!("everybody")),
+    ]
+}
+
 fn policies_and_tables() -> Vec<Break> {
     let rule = "plain text is refused";
     let mut breaks = vec![
@@ -321,7 +340,7 @@ fn put(template: &mut Value, pointer: &str, value: Value) {
 fn every_rule_fails_on_a_template_that_breaks_it() {
     let sound: &Source = as_written();
     let mut shown = BTreeSet::new();
-    let breaks = [code(), mappings(), wakes(), queues(), bus(), policies_and_tables(), alarms()].concat();
+    let breaks = [code(), mappings(), wakes(), queues(), bus(), apis(), policies_and_tables(), alarms()].concat();
     for (name, file, pointer, value) in breaks {
         let (_, rule) = RULES.iter().find(|(rule, _)| *rule == name).unwrap_or_else(|| panic!("no rule {name:?}"));
         let mut source = sound.clone();

@@ -68,6 +68,7 @@ pub(crate) fn environments(stack: &Stack) -> Findings {
         let read = match binary_of(function) {
             "relay" => config::relay(lookup).map(drop),
             binary if is_consumer(binary) => config::consumer(lookup).map(drop),
+            binary if binary.ends_with("-api") => config::api(lookup).map(drop),
             _ => config::common(lookup).map(drop),
         };
         findings.extend(read.err().map(|problems| format!("{}: {problems}", function.place)));

@@ -2,6 +2,7 @@
 //! Must not know: how templates are read; that is in `source`.
 
 mod alarms;
+mod api;
 mod broken;
 mod bus;
 mod code;
@@ -30,6 +31,7 @@ const RULES: &[Rule] = &[
     ("every function crate is deployed", code::functions),
     ("the filter policy is what the code handles", code::filters),
     ("the environment is complete", code::environments),
+    ("an API takes only tokens of its issuer", api::tokens),
     ("every mapping goes from a known source to the alias live", mappings::ends),
     ("every mapping reports single failures", mappings::single_failures),
     ("queue mappings are bounded and take everything", mappings::of_queues),

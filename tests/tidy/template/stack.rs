@@ -170,6 +170,12 @@ impl<'a> Resolver<'a> {
             return !self.holds(scope, not);
         }
         let text = |side: &Value| match self.resolve(scope, side) {
+            Value::Object(select) if select.contains_key("Fn::Select") => {
+                let (at, split) = (&select["Fn::Select"][0], &select["Fn::Select"][1]["Fn::Split"]);
+                let (between, whole) = (split[0].as_str().unwrap_or_default(), split[1].as_str().unwrap_or_default());
+                let at = number(at).and_then(|at| usize::try_from(at).ok());
+                at.and_then(|at| whole.split(between).nth(at)).unwrap_or_default().to_owned()
+            }
             // What is known only when it is deployed equals nothing that is written.
             Value::Object(unknown) if !unknown.contains_key("Fn::Join") => Value::Object(unknown).to_string(),
             Value::Object(join) => {
@@ -216,7 +222,9 @@ impl<'a> Resolver<'a> {
             "" => None,
             _ => self.template("")["Resources"][scope]["Properties"]["Parameters"].get(name),
         };
-        let value = given.map_or_else(|| parameter["Default"].clone(), |given| self.resolve("", given));
+        // What must be given has no default: an address does for everything that must be.
+        let default = || parameter.get("Default").cloned().unwrap_or_else(|| json!(format!("https://{name}.example")));
+        let value = given.map_or_else(default, |given| self.resolve("", given));
         match value.as_str() {
             Some(text) if parameter["Type"] == "CommaDelimitedList" => text.split(',').map(str::trim).collect(),
             _ => value,

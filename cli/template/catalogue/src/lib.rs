@@ -33,7 +33,6 @@ async fn post(stage: &Stage, path: &str, body: Value) -> Value {
         "version": "2.0",
         "rawPath": path,
         "headers": {
-            "x-tenant-id": "acme",
             "x-correlation-id": key,
             "idempotency-key": key,
             "content-type": "application/json",
@@ -42,8 +41,8 @@ async fn post(stage: &Stage, path: &str, body: Value) -> Value {
         "body": body.to_string(),
         "isBase64Encoded": false,
     });
-    let id = towpath::EventId::new(ports.host.now(), 0);
-    let request = http_request(event, id).expect("it is an event of API Gateway").expect("it is a request");
+    let (tenant, id) = ("acme".parse().expect("it is a tenant id"), towpath::EventId::new(ports.host.now(), 0));
+    let request = http_request(event, tenant, id).expect("it is an event of API Gateway").expect("it is a request");
     let reply = tickets_api::route(&Api::new(ports), &request).await.expect("it is accepted");
     assert!(reply.code < 300, "{path}: {} {}", reply.code, reply.body);
     serde_json::from_str(&reply.body).expect("an answer is JSON")

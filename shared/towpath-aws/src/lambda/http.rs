@@ -23,6 +23,8 @@ use towpath::{
 
 use crate::lambda::{Exit, Problem, host, plant, producer, run};
 use crate::watch::Watches;
+use crate::issuer::Issuer;
+use crate::lambda::{Exit, Problem, caller, host, plant, producer, run};
 use crate::{AwsStore, clients, config, telemetry};
 use crate::{AwsStore, EventBus, clients, config, telemetry};
 
@@ -54,6 +56,7 @@ pub struct HttpError {
     message: String,
     version: Option<Seq>,
     retry_after: Option<u64>,
+    header: Option<(&'static str, String)>,
 }
 
 #[derive(Serialize)]
@@ -67,7 +70,7 @@ struct ErrorBody<'a> {
 impl HttpError {
     /// An error with this status, code and sentence.
     pub fn new(status: u16, code: &'static str, message: impl std::fmt::Display) -> Self {
-        Self { status, code, message: message.to_string(), version: None, retry_after: None }
+        Self { status, code, message: message.to_string(), version: None, retry_after: None, header: None }
     }
 
     /// 404.
@@ -79,6 +82,11 @@ impl HttpError {
     #[must_use]
     pub fn at_version(self, version: Seq) -> Self {
         Self { version: Some(version), ..self }
+    }
+
+    /// Has a header beside its body.
+    pub(crate) fn with(self, name: &'static str, value: impl Into<String>) -> Self {
+        Self { header: Some((name, value.into())), ..self }
     }
 
     fn into_reply(self) -> Reply {
@@ -124,12 +132,9 @@ impl From<CommandError> for HttpError {
 }
 
 impl HttpRequest {
-    fn new(event: ApiGatewayV2httpRequest, fresh: EventId) -> Result<Self, HttpError> {
-        let header = |name: &str| event.headers.get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"));
-        let tenant = header("x-tenant-id").ok_or_else(|| bad("the header x-tenant-id is missing"))?;
-        let tenant = TenantId::parse(tenant).map_err(|error| bad(format!("the header x-tenant-id: {error}")))?;
-        let correlation_id = match header("x-correlation-id") {
-            Some(given) => CorrelationId::parse(given),
+    fn new(event: ApiGatewayV2httpRequest, tenant: TenantId, fresh: EventId) -> Result<Self, HttpError> {
+        let correlation_id = match event.headers.get("x-correlation-id") {
+            Some(given) => CorrelationId::parse(given.to_str().unwrap_or("\u{fffd}")),
             None => CorrelationId::parse(fresh.to_string()),
         };
         let correlation_id = correlation_id.map_err(|error| bad(format!("the header x-correlation-id: {error}")))?;
@@ -146,6 +151,7 @@ impl HttpRequest {
         let method = event.request_context.http.method.to_string();
         let path = event.raw_path.unwrap_or_default();
         let (query, headers) = (event.query_string_parameters, event.headers);
+        caller::stays_with(&tenant, &headers, &query, &body)?;
         Ok(Self { method, path, tenant, correlation_id, query, headers, body })
     }
 
@@ -342,14 +348,15 @@ fn unfolded(failure: &Failure) -> HttpError {
     }
 }
 
-/// Runs an API: `route` answers every request whose tenant and size are in order.
+/// Runs an API: `route` answers every request whose token, tenant and size are in order.
 pub fn run_api(
     name: &str,
     version: &str,
     route: impl AsyncFn(&Api<'_>, &HttpRequest) -> Result<Reply, HttpError>,
 ) -> Exit {
     run(async {
-        let config::ApiConfig { common: config, tenant_limit, bus_name } = config::api(config::process_environment)?;
+        let config::ApiConfig { common: config, tenant_limit, bus_name, tokens } =
+            config::api(config::process_environment)?;
         let metrics = telemetry::start(&config.stage, &config.log_level, &[("function", name)]);
         plant();
         let producer = producer(name, version)?;
@@ -357,7 +364,8 @@ pub fn run_api(
         let bus = bus_name.map(|bus| EventBus::new(aws_sdk_eventbridge::Client::new(&sdk), bus, &config.stage));
         let store = AwsStore::new(aws_sdk_dynamodb::Client::new(&sdk), config.tables, config.outbox_retention_days);
         store.warm().await?;
-        let (store, producer, also_writes, route) = (&store, &producer, &Arc::new(config.also_writes), &route);
+        let (issuer, also_writes) = (&Issuer::new(tokens)?, &Arc::new(config.also_writes));
+        let (store, producer, route) = (&store, &producer, &route);
         let (leases, bus, watches) = (&Leases::default(), &bus, &Watches::default());
         lambda_runtime::run(service_fn(move |event: LambdaEvent<ApiGatewayV2httpRequest>| async move {
             let host = host(&event.context).also_writing(also_writes).watching(watches.read(store).await);
@@ -365,24 +373,38 @@ pub fn run_api(
             let ports = CommandPorts { store, host: &host, producer, era: Era::FIRST, limiter };
             let api = Api { ports, tells: bus.as_ref().map(|bus| (bus, name)) };
             let fresh = EventId::new(host.now(), host.random());
-            let (tenant, reply) = match HttpRequest::new(event.payload, fresh) {
-                Ok(request) => (Some(request.tenant.clone()), route(&api, &request).await),
-                Err(error) => (None, Err(error)),
+            let tenant = caller::tenant_of(&event.payload.headers, issuer, &host).await;
+            let of = tenant.as_ref().ok().cloned();
+            let answer = async {
+                route(&api, &HttpRequest::new(event.payload, tenant?, fresh)?).await
             };
-            let reply = reply.unwrap_or_else(HttpError::into_reply);
+            let answer = answer.await.map_or_else(refusal, response);
             telemetry::count("Requests", 1);
-            telemetry::flush_of(metrics, tenant.as_ref());
-            Ok::<_, Diagnostic>(response(reply))
+            telemetry::flush_of(metrics, of.as_ref());
+            Ok::<_, Diagnostic>(answer)
         }))
         .await
         .map_err(|error| -> Problem { error })
     })
 }
 
-/// A request out of the event that `run_api` gets; `None` if it is no such event.
-pub(crate) fn read_request(event: serde_json::Value, fresh: EventId) -> Option<Result<HttpRequest, HttpError>> {
+/// A request of this tenant out of the event that `run_api` gets; `None` if it is no such event.
+pub(crate) fn read_request(
+    event: serde_json::Value,
+    tenant: TenantId,
+    fresh: EventId,
+) -> Option<Result<HttpRequest, HttpError>> {
     let event: ApiGatewayV2httpRequest = serde_json::from_value(event).ok()?;
-    Some(HttpRequest::new(event, fresh))
+    Some(HttpRequest::new(event, tenant, fresh))
+}
+
+fn refusal(mut error: HttpError) -> ApiGatewayV2httpResponse {
+    let header = error.header.take();
+    let mut response = response(error.into_reply());
+    if let Some((name, value)) = header.and_then(|(name, value)| Some((name, HeaderValue::from_str(&value).ok()?))) {
+        response.headers.insert(HeaderName::from_static(name), value);
+    }
+    response
 }
 
 fn response(reply: Reply) -> ApiGatewayV2httpResponse {

@@ -1,6 +1,7 @@
 //! Lambda entry points: the only modules that know the shapes of Lambda's events.
 
 mod auditor;
+mod caller;
 mod consumer;
 pub mod http;
 mod relay;
