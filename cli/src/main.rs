@@ -4,6 +4,7 @@ mod audit;
 mod blocked;
 mod catalogue;
 mod dlq;
+mod doctor;
 mod fingerprint;
 mod journal;
 mod metrics;
@@ -43,6 +44,8 @@ enum Command {
     Replay(replay::Options),
     /// Show what caused what, and what each consumer made of it.
     Trace(trace::Options),
+    /// Look for what is set up wrong, in a stack that is up or in a template, and say what to do.
+    Doctor(doctor::Options),
     /// Check the event catalogue, write its pages, release it.
     #[command(subcommand)]
     Catalogue(catalogue::Verb),
@@ -76,6 +79,7 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Dlq(verb) => dlq::run(&cli.stack, verb).await,
         Command::Replay(options) => replay::run(&cli.stack, options).await,
         Command::Trace(options) => trace::run(&cli.stack, options).await,
+        Command::Doctor(options) => doctor::run(&cli.stack, options).await,
         Command::Catalogue(verb) => catalogue::run(verb),
         Command::New(options) => new::run(options),
     }

@@ -29,6 +29,10 @@ const WRITE_UNIT: f64 = 0.625e-6;
 const READ_UNIT: f64 = 0.125e-6;
 const ALARM: f64 = 0.10;
 const METRIC: f64 = 0.30;
+const KEY: f64 = 1.00;
+const KEY_REQUEST: f64 = 3.00e-6;
+/// A queue's data key is asked for anew each hour, by who sends and by who takes.
+const KEY_REQUESTS_AN_HOUR: f64 = 2.0;
 
 struct Line {
     what: String,
@@ -60,6 +64,12 @@ pub(crate) async fn measure(template: &Path, stack: &Deployed) -> Result<(String
         Line { what: "auditor: looks at queues".into(), how_many: ticks * tick.backlogs, price: FIFO_REQUEST },
         Line { what: "auditor: metrics".into(), how_many: consumers * 3.0 + 1.0, price: METRIC },
         Line { what: "alarms".into(), how_many: alarms, price: ALARM },
+        Line { what: "prod's own key".into(), how_many: 1.0, price: KEY },
+        Line {
+            what: "data keys of its queues, used each hour".into(),
+            how_many: consumers * 2.0 * KEY_REQUESTS_AN_HOUR * SECONDS_A_MONTH / 3_600.0,
+            price: KEY_REQUEST,
+        },
         Line { what: "stream, topics, tables, API, logs".into(), how_many: 0.0, price: 0.0 },
     ];
     let mut table = Table::new();

@@ -9,6 +9,7 @@ mod journal;
 mod operator;
 mod p12_schema;
 mod p14_hostile_input;
+mod p15_doctor;
 mod p16_model;
 mod p18_versions;
 mod p1_audited;
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
         p6_poison::ALONE,
         p7_redrive::ALONE,
         p8_rebuild::ALONE,
+        p15_doctor::ALONE,
         p1_audited::ALONE,
     ]
     .concat();
