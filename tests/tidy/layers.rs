@@ -15,10 +15,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("towpath-aws", &["towpath"]),
     ("towpath-sim", &["towpath"]),
     ("towpath-catalogue", &["towpath", "towpath-sim"]),
+    ("towpath-doctor", &[]),
 ];
 
 /// No I/O, clock or runtime anywhere below these.
-const PURE: &[&str] = &["towpath", "commerce", "towpath-sim", "towpath-catalogue"];
+const PURE: &[&str] = &["towpath", "commerce", "towpath-sim", "towpath-catalogue", "towpath-doctor"];
 const IMPURE: &[&str] = &["tokio", "mio", "hyper", "reqwest", "lambda_runtime", "aws_lambda_events", "serde_dynamo"];
 
 /// The crates that may talk to AWS.

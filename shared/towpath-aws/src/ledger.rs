@@ -12,7 +12,9 @@ use towpath::ports::{
     Answer, AuditState, CommitError, Consistency, CursorHome, CursorKey, DueTimer, IndexRow, Ledger, Registered, Store,
     Unavailable,
 };
-use towpath::{AggregateKey, AllHolds, ConsumerName, CorrelationId, EventId, Holds, Rev, SagaRow, Status, TenantId, Timestamp};
+use towpath::{
+    AggregateKey, AllHolds, ConsumerName, CorrelationId, EventId, Holds, Rev, SagaRow, Status, TenantId, Timestamp,
+};
 
 use crate::AwsStore;
 use crate::commit::{Condition, item_at};

@@ -8,8 +8,8 @@ mod order;
 mod properties;
 mod registry;
 mod snapshot;
-mod watch;
 mod usage;
+mod watch;
 
 use serde::{Deserialize, Serialize};
 use towpath::ports::{Head, IndexRow, JournalRow, KeptAnswer, Stored};
@@ -27,8 +27,8 @@ pub(crate) use registry::{
     AuditItem, BuildsItem, HOLDS, HoldsItem, REGISTRY, RegistryItem, audit_key, builds_key, holds_key,
 };
 pub(crate) use snapshot::{SnapshotItem, snapshot_key};
-pub(crate) use watch::{WATCHES, WatchItem, watch_key};
 pub(crate) use usage::{UsageItem, usage_key, usage_of};
+pub(crate) use watch::{WATCHES, WatchItem, watch_key};
 
 /// Partitions of one hour of the time index. It may grow, never shrink: readers look at all of them.
 pub(crate) const INDEX_SHARDS: u64 = 4;

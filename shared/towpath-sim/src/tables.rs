@@ -10,7 +10,8 @@ use towpath::ports::{
     Write,
 };
 use towpath::{
-    AggregateKey, AllHolds, Bucket, Builds, ConsumerName, EventId, Holds, Hour, Place, Rev, Seq, Skipped, Status, TenantId, Ticket, Timestamp, Usage, Wake, limits,
+    AggregateKey, AllHolds, Bucket, Builds, ConsumerName, EventId, Holds, Hour, Place, Rev, Seq, Skipped, Status,
+    TenantId, Ticket, Timestamp, Usage, Wake, limits,
 };
 
 /// What the four tables hold.

@@ -64,7 +64,8 @@ impl Default for AuditOptions {
             window: Duration::from_secs(3_600),
             sweep_pages: 4,
             wakes: 500,
-    hours: 4, resumes: 1_000,
+            hours: 4,
+            resumes: 1_000,
         }
     }
 }

@@ -15,7 +15,8 @@ use crate::saga::SagaRow;
 use crate::signal::{Firing, Skipped, Ticket, Wake};
 pub use crate::usage::Meters;
 use crate::{
-    AggregateKey, CloudEvent, ConsumerName, Cursor, Envelope, Era, EventId, EventType, Happened, IdempotencyKey, Kind, Metered, Rev, Seq, Start, TenantId, Timestamp, Visibility, Weight,
+    AggregateKey, CloudEvent, ConsumerName, Cursor, Envelope, Era, EventId, EventType, Happened, IdempotencyKey, Kind,
+    Metered, Rev, Seq, Start, TenantId, Timestamp, Visibility, Weight,
 };
 
 /// The answer to one call of a port.

@@ -33,6 +33,10 @@ const METRIC: f64 = 0.30;
 /// What the auditor says each minute, whatever there is: ticks, five sums, the sweep's age. Of a consumer it says something
 /// only when there is something to say.
 const METRICS: f64 = 7.0;
+const KEY: f64 = 1.00;
+const KEY_REQUEST: f64 = 3.00e-6;
+/// A queue's data key is asked for anew each hour, by who sends and by who takes.
+const KEY_REQUESTS_AN_HOUR: f64 = 2.0;
 
 struct Line {
     what: String,
@@ -63,6 +67,12 @@ pub(crate) async fn measure(template: &Path, stack: &Deployed) -> Result<(String
         Line { what: "alarms (Alarms=none: none)".into(), how_many: alarms, price: ALARM },
         Line { what: "composite alarms (Alarms=none: none)".into(), how_many: composites, price: COMPOSITE },
         Line { what: "dashboard: one of three that are free".into(), how_many: 1.0, price: 0.0 },
+        Line { what: "prod's own key".into(), how_many: 1.0, price: KEY },
+        Line {
+            what: "data keys of its queues, used each hour".into(),
+            how_many: consumers * 2.0 * KEY_REQUESTS_AN_HOUR * SECONDS_A_MONTH / 3_600.0,
+            price: KEY_REQUEST,
+        },
         Line { what: "stream, topics, tables, API, logs".into(), how_many: 0.0, price: 0.0 },
     ];
     let mut table = Table::new();

@@ -7,10 +7,11 @@ mod event_sourcing;
 mod hands;
 mod journal;
 mod operator;
-mod p11_logs;
 mod p11_limits;
+mod p11_logs;
 mod p12_schema;
 mod p14_hostile_input;
+mod p15_doctor;
 mod p15_visible;
 mod p16_model;
 mod p18_versions;
@@ -83,6 +84,7 @@ fn main() -> ExitCode {
         p6_poison::ALONE,
         p7_redrive::ALONE,
         p8_rebuild::ALONE,
+        p15_doctor::ALONE,
         p1_audited::ALONE,
     ]
     .concat();

@@ -4,15 +4,16 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use towpath_doctor::{Resource, Stack, binary_of};
 
 use super::Findings;
-use super::stack::{Resource, Stack, binary_of};
+use super::source::Code;
 
 /// What an alarm must watch: namespace, metric, and the dimensions besides the stage.
 type Watch = (&'static str, &'static str, Vec<(&'static str, Value)>);
 
 /// A resource, and what must be watched of it.
-fn demands(stack: &Stack) -> Vec<(String, Watch)> {
+fn demands(stack: &Stack, code: &Code) -> Vec<(String, Watch)> {
     let mut demands = Vec::new();
     let mut demand = |of: &str, namespace, metric, dimensions| {
         demands.push((of.to_owned(), (namespace, metric, dimensions)));
@@ -32,7 +33,7 @@ fn demands(stack: &Stack) -> Vec<(String, Watch)> {
         demand(&function.place, "AWS/Lambda", "Errors", name.clone());
         demand(&function.place, "AWS/Lambda", "Throttles", name.clone());
         let binary = binary_of(function);
-        if stack.handled.contains_key(binary) {
+        if code.handled.contains_key(binary) {
             demand(&function.place, "Towpath", "ParkedRows", vec![("consumer", json!(binary))]);
             demand(&function.place, "Towpath", "Lag", vec![("consumer", json!(binary))]);
         }
@@ -60,9 +61,9 @@ fn demands(stack: &Stack) -> Vec<(String, Watch)> {
 }
 
 /// Everything that must be watched is.
-pub(crate) fn watched(stack: &Stack) -> Findings {
+pub(crate) fn watched(stack: &Stack, code: &Code) -> Findings {
     let mut findings = Findings::new();
-    for (of, (namespace, metric, dimensions)) in demands(stack) {
+    for (of, (namespace, metric, dimensions)) in demands(stack, code) {
         let watches = |alarm: &Resource| {
             let said = alarm.property("Dimensions").as_array().map(Vec::as_slice).unwrap_or_default();
             let is = |name: &str, value: &Value| {
@@ -96,7 +97,7 @@ fn same(stack: &Stack, said: &Value, wanted: &Value) -> bool {
 }
 
 /// Silence is told from health: whoever watches the auditor takes missing data for the worst.
-pub(crate) fn silence(stack: &Stack) -> Findings {
+pub(crate) fn silence(stack: &Stack, _: &Code) -> Findings {
     let ticks = stack.each("AWS::CloudWatch::Alarm").filter(|alarm| *alarm.property("MetricName") == "Ticks");
     let deaf = ticks.filter(|alarm| *alarm.property("TreatMissingData") != "breaching");
     deaf.map(|alarm| format!("{}: TreatMissingData must be breaching: a dead auditor says nothing", alarm.place))
@@ -104,9 +105,9 @@ pub(crate) fn silence(stack: &Stack) -> Findings {
 }
 
 /// Each alarm says how bad it is, links to a runbook that is there, and tells the topic of alarms of the good end too.
-pub(crate) fn told(stack: &Stack) -> Findings {
+pub(crate) fn told(stack: &Stack, code: &Code) -> Findings {
     let mut findings = Findings::new();
-    let runbooks: &BTreeSet<String> = &stack.runbooks;
+    let runbooks: &BTreeSet<String> = &code.runbooks;
     for alarm in stack.each("AWS::CloudWatch::Alarm").chain(stack.each("AWS::CloudWatch::CompositeAlarm")) {
         let description = alarm.property("AlarmDescription");
         let text = description.as_str().or_else(|| description["Fn::Sub"].as_str()).unwrap_or_default();

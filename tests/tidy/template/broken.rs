@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::source::{ROOT, Source};
-use super::stack::Stack;
-use super::{RULES, as_written};
+use towpath_doctor::{Source, examine};
+
+use super::source::{Code, ROOT, template};
+use super::{RULES, as_written, secrets, stack};
 
 /// The rule that must object, the template, and what is put where. Null takes the thing away.
-type Break = (&'static str, &'static str, &'static str, Value);
+pub(super) type Break = (&'static str, &'static str, &'static str, Value);
 
 const CONSUMER: &str = "infra/consumer.yaml";
 const TOPICS: &str = "infra/topics.yaml";
@@ -64,25 +65,25 @@ fn code() -> Vec<Break> {
 }
 
 fn mappings() -> Vec<Break> {
-    let rule = "every mapping goes from a known source to the alias live";
+    let rule = "mapping-ends";
     let mut breaks = vec![
         (rule, ROOT, "/Resources/InventoryMapping/Properties/FunctionName", json!({ "Ref": "InventoryFunction" })),
         (rule, ROOT, "/Resources/RelayMapping/Properties/EventSourceArn", json!("arn:aws:sqs:eu-west-1:1:other")),
         (rule, CONSUMER, "/Outputs/QueueArn", Value::Null),
     ];
-    let rule = "every mapping reports single failures";
+    let rule = "single-failures";
     let (of_queue, of_stream) = (
         "/Resources/InventoryMapping/Properties/FunctionResponseTypes",
         "/Resources/RelayMapping/Properties/FunctionResponseTypes",
     );
     breaks.extend([(rule, ROOT, of_queue, Value::Null), (rule, ROOT, of_stream, json!([]))]);
-    let rule = "queue mappings are bounded and take everything";
+    let rule = "queue-mapping";
     breaks.extend([
         (rule, ROOT, "/Resources/CrmTimelineMapping/Properties/BatchSize", json!(11)),
         (rule, ROOT, "/Resources/CrmTimelineMapping/Properties/FilterCriteria", json!({ "Filters": [] })),
         (rule, ROOT, "/Resources/CrmTimelineMapping/Properties/ScalingConfig", Value::Null),
     ]);
-    let rule = "stream mappings lose nothing and end";
+    let rule = "stream-mapping";
     breaks.extend([
         (rule, ROOT, "/Resources/RelayMapping/Properties/StartingPosition", json!("LATEST")),
         (rule, ROOT, "/Resources/RelayMapping/Properties/MaximumRetryAttempts", json!(-1)),
@@ -99,7 +100,7 @@ fn mappings() -> Vec<Break> {
 }
 
 fn wakes() -> Vec<Break> {
-    let rule = "every consumer takes its wakes one by one";
+    let rule = "wake-mapping";
     let source = json!({ "Fn::GetAtt": ["InventoryConsumer", "Outputs.QueueArn"] });
     let mut breaks = vec![
         (rule, ROOT, "/Resources/InventoryWakeMapping", Value::Null),
@@ -109,7 +110,7 @@ fn wakes() -> Vec<Break> {
         (rule, ROOT, "/Resources/OrderSummaryFunction/Properties/RecursiveLoop", Value::Null),
         (rule, ROOT, "/Resources/OrderSummaryFunction/Properties/RecursiveLoop", json!("Terminate")),
     ];
-    let rule = "the auditor runs every minute";
+    let rule = "auditor-minute";
     let latest = json!({ "Fn::GetAtt": ["AuditorFunction", "Arn"] });
     breaks.extend([
         (rule, ROOT, "/Resources/AuditorSchedule", Value::Null),
@@ -124,28 +125,28 @@ fn wakes() -> Vec<Break> {
 }
 
 fn queues() -> Vec<Break> {
-    let rule = "messages stay hidden for six timeouts";
+    let rule = "visibility";
     let mut breaks = vec![
         (rule, ROOT, "/Resources/InventoryFunction/Properties/Timeout", json!(31)),
         (rule, CONSUMER, "/Parameters/VisibilitySeconds/Default", json!(179)),
         (rule, CONSUMER, "/Resources/Queue/Properties/VisibilityTimeout", Value::Null),
         (rule, CONSUMER, "/Resources/WakeQueue/Properties/VisibilityTimeout", json!(179)),
     ];
-    let rule = "consumed queues have a dead-letter queue of their kind";
+    let rule = "dead-letters";
     breaks.extend([
         (rule, CONSUMER, "/Parameters/MaxReceiveCount/Default", json!(4)),
         (rule, CONSUMER, "/Resources/Queue/Properties/RedrivePolicy", Value::Null),
         (rule, CONSUMER, "/Resources/DeadLetterQueue/Properties/FifoQueue", Value::Null),
         (rule, CONSUMER, "/Resources/WakeQueue/Properties/RedrivePolicy", Value::Null),
     ]);
-    let rule = "set-aside queues keep 14 days";
+    let rule = "set-aside-retention";
     breaks.extend([
         (rule, CONSUMER, "/Resources/DeadLetterQueue/Properties/MessageRetentionPeriod", json!(345_600)),
         (rule, CONSUMER, "/Resources/UndeliveredQueue/Properties/MessageRetentionPeriod", Value::Null),
         (rule, CONSUMER, "/Resources/WakeDeadLetterQueue/Properties/MessageRetentionPeriod", Value::Null),
         (rule, TOPICS, "/Resources/RelayFailuresQueue/Properties/MessageRetentionPeriod", Value::Null),
     ]);
-    let rule = "set-aside queues say whose they are";
+    let rule = "set-aside-sources";
     let another = json!({ "Fn::GetAtt": ["UndeliveredQueue", "Arn"] });
     let anybody = json!({ "redrivePermission": "allowAll" });
     breaks.extend([
@@ -156,13 +157,13 @@ fn queues() -> Vec<Break> {
         (rule, CONSUMER, "/Resources/WakeDeadLetterQueue/Properties/RedriveAllowPolicy", Value::Null),
         (rule, TOPICS, "/Resources/RelayFailuresQueue/Properties/RedriveAllowPolicy", Value::Null),
     ]);
-    let rule = "nothing is deduplicated by content";
+    let rule = "no-content-dedup";
     breaks.extend([
         (rule, CONSUMER, "/Resources/Queue/Properties/ContentBasedDeduplication", json!(true)),
         (rule, CONSUMER, "/Resources/DeadLetterQueue/Properties/ContentBasedDeduplication", json!(true)),
         (rule, TOPICS, "/Resources/EventsTopic/Properties/ContentBasedDeduplication", json!(true)),
     ]);
-    let rule = "FIFO throughput is per message group";
+    let rule = "group-throughput";
     breaks.extend([
         (rule, CONSUMER, "/Resources/Queue/Properties/DeduplicationScope", json!("queue")),
         (rule, CONSUMER, "/Resources/Queue/Properties/FifoThroughputLimit", Value::Null),
@@ -188,7 +189,7 @@ fn bus() -> Vec<Break> {
             json!(["events:DescribeEventBus"]),
         ),
     ];
-    let rule = "rules of the bus lose nothing";
+    let rule = "bus-rules";
     let target = "/Resources/Rule/Properties/Targets/0";
     let condition = "/Resources/QueuePolicy/Properties/PolicyDocument/Statement/0/Condition";
     breaks.extend([
@@ -218,7 +219,7 @@ fn apis() -> Vec<Break> {
 }
 
 fn policies_and_tables() -> Vec<Break> {
-    let rule = "plain text is refused";
+    let rule = "tls-only";
     let mut breaks = vec![
         (rule, CONSUMER, "/Resources/DeadLetterQueuePolicy", Value::Null),
         (rule, CONSUMER, "/Resources/WakeQueuePolicy", Value::Null),
@@ -246,7 +247,7 @@ fn policies_and_tables() -> Vec<Break> {
         (rule, CONSUMER, "/Resources/QueuePolicy/Properties/Queues", json!([{ "Ref": "DeadLetterQueue" }])),
         (rule, TOPICS, "/Resources/EventsTopicPolicy", Value::Null),
     ];
-    let rule = "subscriptions deliver raw and lose nothing";
+    let rule = "subscription";
     breaks.extend([
         (rule, CONSUMER, "/Resources/Subscription/Properties/RawMessageDelivery", Value::Null),
         (rule, CONSUMER, "/Resources/Subscription/Properties/FilterPolicyScope", json!("MessageBody")),
@@ -255,14 +256,14 @@ fn policies_and_tables() -> Vec<Break> {
         (rule, CONSUMER, "/Resources/Subscription/Properties/RedrivePolicy", Value::Null),
         (rule, CONSUMER, "/Resources/Subscription/Properties/Endpoint", json!("arn:aws:sqs:eu-west-1:1:other.fifo")),
     ]);
-    let rule = "tables survive mistakes";
+    let rule = "tables-survive";
     breaks.extend([
         (rule, TABLES, "/Resources/OutboxTable/Properties/PointInTimeRecoverySpecification", Value::Null),
         (rule, TABLES, "/Resources/ViewsTable/DeletionPolicy", json!("Delete")),
         (rule, TABLES, "/Resources/EntitiesTable/UpdateReplacePolicy", Value::Null),
         (rule, TABLES, "/Resources/ProgressTable/Properties/DeletionProtectionEnabled", json!(false)),
     ]);
-    let rule = "no physical name is fixed";
+    let rule = "own-names";
     breaks.extend([
         (rule, CONSUMER, "/Resources/Queue/Properties/QueueName", json!("inventory.fifo")),
         (
@@ -336,31 +337,42 @@ fn put(template: &mut Value, pointer: &str, value: Value) {
     }
 }
 
+/// What each rule finds, ours and those of any pipeline, by the rule's name.
+fn found(source: &Source, code: &Code) -> BTreeSet<(&'static str, String)> {
+    let stack = stack(source);
+    let ours =
+        RULES.iter().flat_map(|(name, rule)| rule(&stack, code).into_iter().map(move |finding| (*name, finding)));
+    let all = examine(&stack, towpath_doctor::RULES).into_iter().map(|finding| (finding.rule, finding.what));
+    all.chain(ours).collect()
+}
+
 #[test]
 fn every_rule_fails_on_a_template_that_breaks_it() {
-    let sound: &Source = as_written();
+    let (sound, about) = as_written();
+    let before = found(sound, about);
     let mut shown = BTreeSet::new();
-    let breaks = [code(), mappings(), wakes(), queues(), bus(), apis(), policies_and_tables(), alarms()].concat();
-    for (name, file, pointer, value) in breaks {
-        let (_, rule) = RULES.iter().find(|(rule, _)| *rule == name).unwrap_or_else(|| panic!("no rule {name:?}"));
+    let parts =
+        [code(), mappings(), wakes(), queues(), bus(), apis(), policies_and_tables(), alarms(), secrets::breaks()];
+    let breaks = parts.concat();
+    for (name, file, pointer, value) in &breaks {
         let mut source = sound.clone();
-        let template = source.templates.get_mut(file).unwrap_or_else(|| panic!("no template {file}"));
-        put(template, pointer, value.clone());
-        let before = rule(&Stack::new(sound));
-        let after = rule(&Stack::new(&source));
-        assert!(after.iter().any(|finding| !before.contains(finding)), "{name}: {file} {pointer} = {value} passes");
-        shown.insert(name);
+        put(template(&mut source, file), pointer, value.clone());
+        let is_new = |finding: &(&str, String)| finding.0 == *name && !before.contains(finding);
+        assert!(found(&source, about).iter().any(is_new), "{name}: {file} {pointer} = {value} passes");
+        shown.insert(*name);
     }
-    let all: BTreeSet<&str> = RULES.iter().map(|(name, _)| *name).collect();
-    assert_eq!(shown, all, "every rule is shown failing");
+    let all = RULES.iter().map(|(name, _)| *name).chain(towpath_doctor::RULES.iter().map(|rule| rule.id));
+    assert_eq!(shown, all.collect::<BTreeSet<_>>(), "every rule is shown failing");
+    assert!(breaks.len() >= 30, "{} misconfigurations", breaks.len());
 }
 
 #[test]
 fn a_consumer_and_a_function_crate_that_nobody_deploys_are_found() {
-    let mut source = as_written().clone();
-    source.functions.insert("airmail".to_owned());
-    source.handled.insert("airmail".to_owned(), ["order.placed".to_owned()].into());
-    let stack = Stack::new(&source);
-    assert_eq!(super::code::functions(&stack).len(), 1);
-    assert_eq!(super::code::filters(&stack).len(), 1);
+    let (source, about) = as_written();
+    let mut about = about.clone();
+    about.functions.insert("airmail".to_owned());
+    about.handled.insert("airmail".to_owned(), ["order.placed".to_owned()].into());
+    let stack = stack(source);
+    assert_eq!(super::code::functions(&stack, &about).len(), 1);
+    assert_eq!(super::code::filters(&stack, &about).len(), 1);
 }

@@ -1,4 +1,4 @@
-//! The templates keep the promises of the pipeline: each rule is a function over the stack as it would be deployed.
+//! The templates keep the rules of towpath-doctor, which hold of any pipeline, and agree with this repository's code.
 //! Must not know: how templates are read; that is in `source`.
 
 mod alarms;
@@ -6,18 +6,16 @@ mod api;
 mod broken;
 mod bus;
 mod code;
-mod mappings;
-mod queues;
+mod policy;
+mod secrets;
 mod source;
-mod stack;
-mod tables;
 
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
-use source::Source;
-use stack::Stack;
+use source::Code;
 use towpath::Consumer;
+use towpath_doctor::{Source, Stack, examine};
 
 use crate::{layers, repo};
 
@@ -25,35 +23,25 @@ use crate::{layers, repo};
 type Findings = Vec<String>;
 
 /// A rule by its name.
-type Rule = (&'static str, fn(&Stack) -> Findings);
+type Rule = (&'static str, fn(&Stack, &Code) -> Findings);
 
+/// What this repository's templates must agree with its code in. What holds of any pipeline is in `towpath-doctor`.
 const RULES: &[Rule] = &[
     ("every function crate is deployed", code::functions),
     ("the filter policy is what the code handles", code::filters),
     ("the environment is complete", code::environments),
     ("an API takes only tokens of its issuer", api::tokens),
-    ("every mapping goes from a known source to the alias live", mappings::ends),
-    ("every mapping reports single failures", mappings::single_failures),
-    ("queue mappings are bounded and take everything", mappings::of_queues),
-    ("stream mappings lose nothing and end", mappings::of_streams),
-    ("every consumer takes its wakes one by one", mappings::of_wakes),
-    ("the auditor runs every minute", mappings::of_auditor),
-    ("messages stay hidden for six timeouts", queues::visibility),
-    ("consumed queues have a dead-letter queue of their kind", queues::redrive),
-    ("set-aside queues keep 14 days", queues::retention),
-    ("set-aside queues say whose they are", queues::allowed_sources),
-    ("nothing is deduplicated by content", queues::deduplication),
-    ("FIFO throughput is per message group", queues::throughput),
-    ("plain text is refused", queues::transport),
-    ("subscriptions deliver raw and lose nothing", queues::subscriptions),
     ("who forwards events is told of the bus", bus::told),
-    ("rules of the bus lose nothing", bus::rules),
-    ("tables survive mistakes", tables::protection),
-    ("no physical name is fixed", tables::names),
+    ("a function adds to the journal what it records", code::journal),
     ("what can lose, delay or double has an alarm", alarms::watched),
     ("a silent auditor is an alarm", alarms::silence),
     ("alarms tell somebody, and name a runbook", alarms::told),
 ];
+
+/// The stack as it is in production, where everything is asked for.
+fn stack(source: &Source) -> Stack {
+    Stack::new(source, &[("Stage", "prod")])
+}
 
 /// Every consumer of the repository. A crate under functions/ that is none is named in [`NO_CONSUMERS`].
 pub(crate) fn consumers() -> Vec<Consumer> {
@@ -68,9 +56,9 @@ fn is_consumer(function: &str) -> bool {
 }
 
 /// The templates as the files are, read once.
-fn as_written() -> &'static Source {
-    static SOURCE: OnceLock<Source> = OnceLock::new();
-    SOURCE.get_or_init(source::read)
+fn as_written() -> &'static (Source, Code) {
+    static SOURCE: OnceLock<(Source, Code)> = OnceLock::new();
+    SOURCE.get_or_init(|| (source::templates(), source::code()))
 }
 
 fn unlisted(functions: &BTreeSet<String>, listed: &BTreeSet<String>) -> Findings {
@@ -97,8 +85,10 @@ fn a_consumer_crate_that_is_not_checked_is_found() {
 
 #[test]
 fn the_templates_keep_every_rule() {
-    let stack = Stack::new(as_written());
-    let findings =
-        RULES.iter().flat_map(|(name, rule)| rule(&stack).into_iter().map(move |each| format!("{name}: {each}")));
-    repo::none(&findings.collect::<Vec<_>>());
+    let (source, code) = as_written();
+    let stack = stack(source);
+    let found = examine(&stack, towpath_doctor::RULES).into_iter().map(|it| format!("{}: {}", it.rule, it.what));
+    let ours =
+        RULES.iter().flat_map(|(name, rule)| rule(&stack, code).into_iter().map(move |it| format!("{name}: {it}")));
+    repo::none(&found.chain(ours).collect::<Vec<_>>());
 }

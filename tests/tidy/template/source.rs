@@ -1,21 +1,24 @@
-//! Reads the templates: the root as SAM expands it, infra/ as it is written, both as JSON; and the code they deploy.
+//! Reads the templates, the root as SAM expands it and infra/ as it is written, and the code that they deploy.
 //! Must not know: any rule.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
+use towpath_doctor::Source;
 
 use crate::{layers, repo};
 
 /// The name of the root template among the files.
 pub(crate) const ROOT: &str = "template.yaml";
 
-/// What the files say.
+/// Whoever carries out commands records when an operator passes one over; the catalogue's stories show one who does.
+const PASSED_OVER: &str = "passed_over";
+
+/// What the templates must agree with.
 #[derive(Clone)]
-pub(crate) struct Source {
-    /// By path from the root folder.
-    pub(crate) templates: BTreeMap<String, Value>,
+pub(crate) struct Code {
     /// The crates under functions/.
     pub(crate) functions: BTreeSet<String>,
     /// What each consumer's code handles.
@@ -26,57 +29,61 @@ pub(crate) struct Source {
     pub(crate) forwarding: BTreeSet<String>,
     /// Files in docs/runbooks.
     pub(crate) runbooks: BTreeSet<String>,
+    /// For each function, the aggregates whose rows it adds to the journal.
+    pub(crate) records: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// Plain CloudFormation to JSON, by the parser that `sam` uses itself.
-const TO_JSON: &str = "
-import json, pathlib, sys
-from samcli.yamlhelper import yaml_parse
-print(json.dumps({path: yaml_parse(pathlib.Path(path).read_text()) for path in sys.argv[1:]}))
-";
-
-/// Reads everything. It needs the tools that `make` keeps in .venv/tools.
-pub(crate) fn read() -> Source {
-    let mut templates = nested();
-    templates.insert(ROOT.to_owned(), expanded());
+/// Reads the code's side.
+pub(crate) fn code() -> Code {
     let consumers = super::consumers();
+    let named = |consumer: &towpath::Consumer| consumer.name().to_string();
     let types = |consumer: &towpath::Consumer| consumer.event_types().map(ToString::to_string).collect();
-    let forwarding = consumers.iter().filter(|consumer| consumer.forwards());
-    Source {
-        templates,
+    let mut records: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let listing =
+        std::fs::read_to_string(repo::root().join("schemas/catalogue.json")).expect("make catalogue wrote it");
+    let listing: Value = serde_json::from_str(&listing).expect("make catalogue writes JSON");
+    let text = |value: &Value| value.as_str().expect("a name is a text").to_owned();
+    for event in listing["events"].as_array().expect("events are a list") {
+        for producer in event["producers"].as_array().expect("producers are a list") {
+            records.entry(text(producer)).or_default().insert(text(&event["aggregate"]));
+        }
+    }
+    let commanded: BTreeSet<String> =
+        consumers.iter().filter(|one| one.command_types().next().is_some()).map(named).collect();
+    for consumer in &commanded {
+        records.entry(consumer.clone()).or_default().insert(PASSED_OVER.to_owned());
+    }
+    Code {
         functions: layers::functions(&layers::packages()),
-        forwarding: forwarding.map(|consumer| consumer.name().to_string()).collect(),
-        runbooks: names_in("docs/runbooks").collect(),
-        handled: consumers.iter().map(|consumer| (consumer.name().to_string(), types(consumer))).collect(),
-        commanded: consumers
-            .iter()
-            .filter(|consumer| consumer.command_types().next().is_some())
-            .map(|consumer| consumer.name().to_string())
-            .collect(),
+        forwarding: consumers.iter().filter(|consumer| consumer.forwards()).map(named).collect(),
+        handled: consumers.iter().map(|consumer| (named(consumer), types(consumer))).collect(),
+        commanded,
+        records,
+        runbooks: names_in("docs/runbooks"),
     }
 }
 
-fn nested() -> BTreeMap<String, Value> {
-    let paths = names_in("infra").filter(|name| name.ends_with(".yaml")).map(|name| format!("infra/{name}"));
-    let text = repo::stdout(python().args(["-c", TO_JSON]).args(paths));
-    serde_json::from_str(&text).expect("json.dumps writes JSON")
-}
-
-fn names_in(folder: &str) -> impl Iterator<Item = String> {
+fn names_in(folder: &str) -> BTreeSet<String> {
     let entries = std::fs::read_dir(repo::root().join(folder)).unwrap_or_else(|error| panic!("{folder}: {error}"));
-    entries.map(|entry| entry.expect("a folder can be listed").file_name().to_string_lossy().into_owned())
+    entries.map(|entry| entry.expect("a folder can be listed").file_name().to_string_lossy().into_owned()).collect()
 }
 
-fn expanded() -> Value {
-    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("expanded-{}.json", std::process::id()));
-    repo::stdout(python().arg("tests/local/expand.py").arg(&file));
-    let text = std::fs::read_to_string(&file).expect("expand.py wrote it");
-    std::fs::remove_file(&file).expect("it was there");
-    serde_json::from_str(&text).expect("expand.py writes JSON")
-}
-
-fn python() -> Command {
+/// Reads the templates. It needs the tools that `make` keeps in .venv/tools.
+pub(crate) fn templates() -> Source {
     let python = repo::root().join(".venv/tools/bin/python");
     assert!(python.exists(), "the rules for templates need .venv/tools: run `make venvs` first");
-    Command::new(python)
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("expanded-{}.json", std::process::id()));
+    repo::stdout(Command::new(python).arg("tests/local/expand.py").arg(&file));
+    let read = Source::read(&file);
+    std::fs::remove_file(&file).expect("expand.py wrote it");
+    read.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A template by its path from the root folder.
+pub(crate) fn template<'a>(source: &'a mut Source, path: &str) -> &'a mut Value {
+    if path == ROOT {
+        return &mut source.root;
+    }
+    let found = source.nested.iter_mut().find(|(url, _)| url.ends_with(path));
+    found.unwrap_or_else(|| panic!("no template {path}")).1
 }

@@ -21,12 +21,12 @@ use towpath::{
     EventSourced, Failure, IdempotencyKey, Seq, Summary, TenantId, Timestamp, View, state_at,
 };
 
-use crate::lambda::{Exit, Problem, host, plant, producer, run};
-use crate::watch::Watches;
 use crate::issuer::Issuer;
 use crate::lambda::{Exit, Problem, caller, host, plant, producer, run};
-use crate::{AwsStore, clients, config, telemetry};
+use crate::lambda::{Exit, Problem, host, plant, producer, run};
+use crate::watch::Watches;
 use crate::{AwsStore, EventBus, clients, config, telemetry};
+use crate::{AwsStore, clients, config, telemetry};
 
 /// Largest request body, in bytes.
 pub const BODY_BYTES: usize = 128 * 1024;
@@ -375,9 +375,7 @@ pub fn run_api(
             let fresh = EventId::new(host.now(), host.random());
             let tenant = caller::tenant_of(&event.payload.headers, issuer, &host).await;
             let of = tenant.as_ref().ok().cloned();
-            let answer = async {
-                route(&api, &HttpRequest::new(event.payload, tenant?, fresh)?).await
-            };
+            let answer = async { route(&api, &HttpRequest::new(event.payload, tenant?, fresh)?).await };
             let answer = answer.await.map_or_else(refusal, response);
             telemetry::count("Requests", 1);
             telemetry::flush_of(metrics, of.as_ref());

@@ -39,7 +39,9 @@ enum What {
     Rebuild,
     Swap,
     Drop,
-    Hold, Limit, Resume,
+    Hold,
+    Limit,
+    Resume,
 }
 
 impl OrderItem {

