@@ -23,10 +23,8 @@ use towpath::{
 
 use crate::issuer::Issuer;
 use crate::lambda::{Exit, Problem, caller, host, plant, producer, run};
-use crate::lambda::{Exit, Problem, host, plant, producer, run};
 use crate::watch::Watches;
 use crate::{AwsStore, EventBus, clients, config, telemetry};
-use crate::{AwsStore, clients, config, telemetry};
 
 /// Largest request body, in bytes.
 pub const BODY_BYTES: usize = 128 * 1024;
