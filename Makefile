@@ -66,7 +66,6 @@ test: export TOWPATH_PAIRS ?= 16000
 test: build lint ## lint, then every kind of test but those that take hours (soak, mutants) or measure (numbers)
 	$(PYTHON) -m unittest discover --start-directory tests/local
 	@$(MAKE) --no-print-directory catalogue ARGS=--check
-	@$(MAKE) --no-print-directory rules
 	@rm -rf $(ASKED) && mkdir -p $(ASKED)
 	$(LOCAL) cargo test --release --workspace | tee $(ASKED)/1-proof
 	@$(MAKE) --no-print-directory planted
