@@ -168,12 +168,6 @@ impl<'a> Resolver<'a> {
             return !self.holds(scope, not);
         }
         let text = |side: &Value| match self.resolve(scope, side) {
-            Value::Object(select) if select.contains_key("Fn::Select") => {
-                let (at, split) = (&select["Fn::Select"][0], &select["Fn::Select"][1]["Fn::Split"]);
-                let (between, whole) = (split[0].as_str().unwrap_or_default(), split[1].as_str().unwrap_or_default());
-                let at = number(at).and_then(|at| usize::try_from(at).ok());
-                at.and_then(|at| whole.split(between).nth(at)).unwrap_or_default().to_owned()
-            }
             Value::Object(join) => {
                 let items = join["Fn::Join"][1].as_array().cloned().unwrap_or_default();
                 items
