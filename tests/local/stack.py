@@ -317,6 +317,7 @@ def deploy(instance: Instance, endpoint: str, options: argparse.Namespace, provi
                "--config-file", str(ROOT / "samconfig.toml"), "--stack-name", stack_name, "--region", REGION,
                "--no-progressbar", "--parameter-overrides", f"Stage={stage}", f"Architecture={architecture()}",
                f"TokenIssuer={issuer['url']}", f"TokenAudience={issuer['audience']}",
+               "ApiAuthorizer=false",  # the embedded emulator's keeps keys for two hours, so it would not see a rotation
                *(f"{name}ProviderUrl={provider_url}" for name in ("Mail", "Payment") if provider_url),
                "ArchiveDays=0", "Alarms=plain"]  # the embedded emulator's CloudFormation knows no archive and no composite alarm
     with instance.deploy_log.open("wb") as log:

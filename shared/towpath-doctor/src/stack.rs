@@ -173,13 +173,6 @@ pub(crate) fn statements(document: &Value) -> &[Value] {
     }
 }
 
-/// One part of a text that is split: `!Select [0, !Split [":", TEXT]]`.
-fn selected(value: &Value) -> Option<String> {
-    let (at, split) = (&value["Fn::Select"][0], &value["Fn::Select"][1]["Fn::Split"]);
-    let mut parts = split[1].as_str()?.split(split[0].as_str()?);
-    parts.nth(usize::try_from(number(at)?).ok()?).map(str::to_owned)
-}
-
 fn place(scope: &str, name: &str) -> String {
     if scope.is_empty() { name.to_owned() } else { format!("{scope}/{name}") }
 }
@@ -238,9 +231,6 @@ impl<'a> Resolver<'a> {
     /// What CloudFormation compares: a text.
     fn text(&self, scope: &str, side: &Value) -> String {
         let side = self.resolve(scope, side);
-        if let Some(part) = selected(&side) {
-            return part;
-        }
         let join = &side["Fn::Join"];
         match (&side, join[0].as_str()) {
             (Value::String(text), _) => text.clone(),

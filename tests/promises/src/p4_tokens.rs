@@ -1,5 +1,5 @@
 //! P4 at the HTTP boundary: the tenant of a request is the one that a token of the issuer names, and no other word counts.
-//! The emulator has no authorizer here (infra/api.yaml): what is refused is refused by the function itself.
+//! The emulator has no authorizer here (ApiAuthorizer=false): what is refused is refused by the function itself.
 //! Must not know: how a token is verified; every rule of that is in the unit tests of towpath-aws.
 
 use anyhow::{Context as _, Result, ensure};

@@ -209,10 +209,10 @@ fn apis() -> Vec<Break> {
     vec![
         (rule, API, "/Resources/Route/Properties/AuthorizationType", json!("NONE")),
         (rule, API, "/Resources/Route/Properties/AuthorizerId", Value::Null),
-        (rule, API, "/Resources/Authorizer/Properties/AuthorizerType", json!("REQUEST")),
-        (rule, API, "/Resources/Authorizer/Properties/JwtConfiguration/Audience", json!(["everybody"])),
+        (rule, API, "/Resources/Tokens/Properties/AuthorizerType", json!("REQUEST")),
+        (rule, API, "/Resources/Tokens/Properties/JwtConfiguration/Audience", json!(["everybody"])),
         (rule, API, "/Resources/Integration", Value::Null),
-        (rule, ROOT, "/Parameters/TokenIssuer/Default", json!("http://127.0.0.1:1")),
+        (rule, ROOT, "/Parameters/ApiAuthorizer/Default", json!("false")),
         (rule, ROOT, issuer, json!("https://other.example")),
         (rule, ROOT, audience, json!("everybody")),
     ]
