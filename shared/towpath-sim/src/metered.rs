@@ -21,7 +21,7 @@ impl Buckets for Instance {
         let (tenant, named) = (tenant.clone(), tenant.to_string());
         let look =
             move |cloud: &mut Cloud| (cloud.db.tables.buckets.get(&tenant).copied(), whole_seconds(cloud.clock.now()));
-        self.read("bucket", move || named.clone(), look)
+        self.read("read bucket", move || named.clone(), look)
     }
 
     fn keep_bucket<'a>(&'a self, tenant: &'a TenantId, bucket: &'a Bucket, expect: Rev) -> Answer<'a, (), CommitError> {
