@@ -4,11 +4,13 @@
 //! In virtual time, as the model of SQS and Lambda has it: one batch of up to 10 in flight per message group, up to 10
 //! invocations at a time, a batch takes from groups at random, each call takes 1 to 20 ms, each event another 25 ms of its
 //! handler. So a tenant with one lane is done with at most 40 events a second, and the noisy one falls behind all the time. What
-//! is assumed: the relay keeps up with the sum, and the backlog stays below the 120,000 messages that SQS looks through for
-//! groups that are free. The lag is from the commit to the beginning of the handler.
+//! is assumed: there are no more active groups than invocations, here ten of each; the relay keeps up with the sum; the backlog
+//! stays below the 120,000 messages that SQS looks through for groups that are free. The lag is from the commit to the beginning
+//! of the handler.
 //!
 //! The emulator cannot say: it gives a FIFO queue one invocation at a time, so whoever is noisy is in everybody's way there.
 
+#![allow(clippy::print_stdout, reason = "a measurement says what it measured")]
 #![allow(clippy::unwrap_used, reason = "a test says what it does, and stops at what cannot be")]
 
 use std::cell::RefCell;
@@ -60,10 +62,29 @@ fn orders(tenant: &str, pace: u64, phase: u64) -> impl Iterator<Item = Command> 
     })
 }
 
-/// The p99 of the quiet ones together, and of the noisy one.
-fn lags(noisy: bool, lanes: Lanes) -> (u64, u64) {
+/// The p99 of the quiet ones together, and of the noisy one, of several runs.
+fn lags(noisy: bool, lanes: &Lanes) -> (u64, u64) {
+    let (mut quiet, mut own) = (Vec::new(), Vec::new());
+    for seed in [11, 12, 13] {
+        let of = run(seed, noisy, lanes.clone());
+        quiet.extend(of.0);
+        own.extend(of.1);
+    }
+    quiet.sort_unstable();
+    let at = |percent: usize| quiet[(quiet.len() - 1) * percent / 100];
+    println!(
+        "noisy {noisy}, {lanes:?}: the others' lag p50 {}, p90 {}, p99 {}, most {} ms",
+        at(50),
+        at(90),
+        at(99),
+        at(100)
+    );
+    (p99(quiet), p99(own))
+}
+
+fn run(seed: u64, noisy: bool, lanes: Lanes) -> (Vec<u64>, Vec<u64>) {
     let lags = Lags::default();
-    let run = in_calm_with(lanes, 11, |_, clock| {
+    let run = in_calm_with(lanes, seed, |_, clock| {
         let consumer = consumer(clock, &lags);
         let subject = Subject { consumer, is_poison: Box::new(|_| false), older: None, was_done: None };
         let quiet = (0..QUIET).flat_map(|at| {
@@ -81,7 +102,7 @@ fn lags(noisy: bool, lanes: Lanes) -> (u64, u64) {
     let own = lags.remove(NOISY).unwrap_or_default();
     let quiet: Vec<u64> = lags.into_values().flatten().collect();
     assert_eq!(quiet.len() as u64, QUIET as u64 * SECONDS * 1_000 / PACE, "each order is handled once");
-    (p99(quiet), p99(own))
+    (quiet, own)
 }
 
 fn p99(mut of: Vec<u64>) -> u64 {
@@ -91,8 +112,8 @@ fn p99(mut of: Vec<u64>) -> u64 {
 
 #[test]
 fn p11_a_tenant_at_a_hundred_times_the_rate_does_not_double_the_others_p99_lag() {
-    let (alone, _) = lags(false, Lanes::all(1));
-    let (beside, noisy) = lags(true, Lanes::all(1));
+    let (alone, _) = lags(false, &Lanes::all(1));
+    let (beside, noisy) = lags(true, &Lanes::all(1));
     println!(
         "p99 lag of {QUIET} quiet tenants: {alone} ms without the noisy one, {beside} ms beside it; its own {noisy} ms"
     );
@@ -102,9 +123,9 @@ fn p11_a_tenant_at_a_hundred_times_the_rate_does_not_double_the_others_p99_lag()
 
 #[test]
 fn a_hot_tenant_with_more_lanes_keeps_up_and_is_in_nobodys_way_either() {
-    let (alone, _) = lags(false, Lanes::all(1));
-    let (_, before) = lags(true, Lanes::all(1));
-    let (beside, noisy) = lags(true, Lanes { each: 1, hot: format!("{NOISY}=4").parse().unwrap() });
+    let (alone, _) = lags(false, &Lanes::all(1));
+    let (_, before) = lags(true, &Lanes::all(1));
+    let (beside, noisy) = lags(true, &Lanes { each: 1, hot: format!("{NOISY}=4").parse().unwrap() });
     println!("p99 lag of the noisy tenant: {before} ms in 1 lane, {noisy} ms in 4; that of the others {beside} ms");
     assert!(noisy < before / 5, "its own p99 lag went from {before} ms to {noisy} ms");
     assert!(beside < 2 * alone, "the others' p99 lag went from {alone} ms to {beside} ms");
