@@ -12,7 +12,10 @@ use towpath::audit::{AuditOptions, AuditPorts, tick};
 use towpath::ports::{
     Answer, AuditState, CommitError, CursorHome, CursorKey, DueTimer, Host, IndexRow, Ledger, Registered, Store, Wakes,
 };
-use towpath::{CLOSED_AFTER, ConsumerName, Hour, Kind, Metered, Meters, Rev, Seq, Timestamp, Usage, Wake};
+use towpath::{
+    AllHolds, CLOSED_AFTER, ConsumerName, Holds, Hour, Kind, Metered, Meters, Rev, Seq, TenantId, Timestamp, Usage,
+    Wake,
+};
 use towpath_aws::{AwsStore, LambdaHost};
 
 use crate::Test;
@@ -115,6 +118,15 @@ impl Ledger for Apart<'_> {
         Box::pin(ready(Ok(Vec::new())))
     }
     fn timers(&self, _: Timestamp, _: usize) -> Answer<'_, Vec<DueTimer>> {
+        Box::pin(ready(Ok(Vec::new())))
+    }
+    fn all_holds(&self) -> Answer<'_, AllHolds> {
+        self.store.all_holds()
+    }
+    fn keep_holds<'a>(&'a self, _: &'a ConsumerName, _: &'a Holds, _: Rev) -> Answer<'a, (), CommitError> {
+        Box::pin(ready(Ok(())))
+    }
+    fn held<'a>(&'a self, _: CursorHome, _: &'a ConsumerName, _: &'a TenantId, _: usize) -> Answer<'a, Vec<CursorKey>> {
         Box::pin(ready(Ok(Vec::new())))
     }
     fn audit_state(&self) -> Answer<'_, AuditState> {
