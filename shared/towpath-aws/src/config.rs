@@ -279,6 +279,7 @@ mod tests {
             "TOWPATH_ALSO_WRITES" => "order.placed@1",
             "TOWPATH_HOT_LANES" => "acme=8",
             "TOWPATH_TOKEN_ISSUER" => "https://issuer.example/",
+            "TOWPATH_TENANT_RATE" | "TOWPATH_TENANT_BURST" => "100",
             _ => "x",
         };
         Some(value.into())

@@ -1,6 +1,8 @@
 //! Ports: what the core asks of the world, in Towpath's words. `towpath-aws` answers with AWS, the simulator with a model.
 //! Must not know: attribute names, expressions, clients.
 
+mod host;
+
 use std::future::ready;
 use std::time::Duration;
 
@@ -15,9 +17,11 @@ use crate::saga::SagaRow;
 use crate::signal::{Firing, Skipped, Ticket, Wake};
 pub use crate::usage::Meters;
 use crate::{
-    AggregateKey, CloudEvent, ConsumerName, Cursor, Envelope, Era, EventId, EventType, Happened, IdempotencyKey, Kind,
-    Metered, Rev, Seq, Start, TenantId, Timestamp, Visibility, Weight,
+    AggregateKey, CloudEvent, ConsumerName, Cursor, Envelope, Era, EventId, EventType, IdempotencyKey, Kind, Metered,
+    Rev, Seq, Start, TenantId, Timestamp, Visibility, Weight,
 };
+
+pub use host::Host;
 
 /// The answer to one call of a port.
 pub type Answer<'a, T, E = Unavailable> = LocalBoxFuture<'a, Result<T, E>>;
@@ -286,27 +290,6 @@ pub trait Store {
     /// Does the journal lose its rows after a time? Then no state can be made of them.
     fn forgets(&self) -> bool {
         false
-    }
-}
-
-/// What the machine gives, as values.
-pub trait Host {
-    /// The time now.
-    fn now(&self) -> Timestamp;
-    /// 128 random bits.
-    fn random(&self) -> u128;
-    /// Time left to this invocation.
-    fn remaining(&self) -> Duration;
-    /// Waits.
-    fn sleep(&self, time: Duration) -> LocalBoxFuture<'_, ()>;
-    /// Are events of this type also written as this earlier version had them?
-    fn also_writes(&self, event_type: &EventType, version: u32) -> bool {
-        let _ = (event_type, version);
-        false
-    }
-    /// Something has happened to an event: logs may tell it. Nothing is decided by it.
-    fn saw(&self, event: &Envelope, happened: Happened) {
-        let _ = (event, happened);
     }
 }
 

@@ -114,7 +114,7 @@ pub(crate) fn told(stack: &Stack, code: &Code) -> Findings {
         if !["critical: ", "warning: "].iter().any(|severity| text.starts_with(severity)) {
             findings.push(format!("{}: its description must begin with critical: or warning:", alarm.place));
         }
-        let runbook = text.rsplit_once("${Runbooks}/").map(|(_, file)| file);
+        let runbook = text.rsplit_once("docs/runbooks/").map(|(_, file)| file);
         if !runbook.is_some_and(|file| runbooks.contains(file)) {
             findings.push(format!("{}: its description must end with a file of docs/runbooks", alarm.place));
         }

@@ -29,9 +29,11 @@ pub(crate) fn of<'a>(stack: &'a Stack, function: &Resource) -> Vec<&'a Value> {
     own.chain(managed).flat_map(|document| document["Statement"].as_array().into_iter().flatten()).collect()
 }
 
-/// The patterns of leading keys under which these statements let rows be put.
+/// The patterns of leading keys under which these statements let rows be put into the journal.
 pub(crate) fn written(statements: &[&Value]) -> BTreeSet<String> {
+    let on_journal = |statement: &&&Value| statement["Resource"].to_string().contains("OutboxTable");
     let puts = statements.iter().filter(|statement| texts(&statement["Action"]).contains(&"dynamodb:PutItem"));
+    let puts = puts.filter(on_journal);
     let keys = puts.flat_map(|one| texts(&one["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]));
     keys.map(str::to_owned).collect()
 }
