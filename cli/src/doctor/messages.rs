@@ -66,14 +66,14 @@ fn of_subscription(seen: &Seen, subscription: &HashMap<String, String>) -> Vec<F
     found
 }
 
-/// What the subscriptions to a queue let through, by this attribute.
+/// What the subscriptions to a queue let through, by this attribute. An empty text lets nothing through.
 fn let_through(seen: &Seen, queue: &str, attribute: &str) -> BTreeSet<String> {
     let to_it = seen.subscriptions.iter().filter(|it| it.get("Endpoint").is_some_and(|endpoint| endpoint == queue));
     let policies = to_it.filter_map(|it| serde_json::from_str::<Value>(it.get("FilterPolicy")?).ok());
     let texts = |policy: Value| -> Vec<String> {
         policy[attribute].as_array().into_iter().flatten().filter_map(|it| Some(it.as_str()?.to_owned())).collect()
     };
-    policies.flat_map(texts).collect()
+    policies.flat_map(texts).filter(|text| !text.is_empty()).collect()
 }
 
 /// The types that a consumer handles are those that it is sent.
