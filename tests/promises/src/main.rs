@@ -79,12 +79,12 @@ fn main() -> ExitCode {
     ]
     .concat();
     let alone = [
+        p15_doctor::ALONE,
         p3_order::ALONE,
         p2_exactly_once::ALONE,
         p6_poison::ALONE,
         p7_redrive::ALONE,
         p8_rebuild::ALONE,
-        p15_doctor::ALONE,
         p1_audited::ALONE,
     ]
     .concat();
