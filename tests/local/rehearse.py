@@ -38,10 +38,14 @@ def main() -> int:
     for planted in misspelt(alarms):
         need(bool(said.wrong(series_of(planted))), f"a misspelling passes: {planted['MetricName']} {planted['Dimensions']}")
     out.print(f"{len(alarms)} alarms watch metrics that somebody publishes; 4 planted misspellings were found", markup=False)
-    for searched in dashboard(stack):
-        need(searched in said.keys, f"the dashboard searches {searched[1]} of {searched[0]} by {sorted(searched[2])}, which nobody says")
+    documented = set(re.findall(r"`([A-Z]\w+)`", METRICS.read_text()))
+    ours = {(namespace, dimensions) for namespace, _, dimensions in said.keys if namespace == "Towpath"}
+    for namespace, name, dimensions in dashboard(stack):
+        # A counter that is 0 is not said, and whether a short run has gaps is luck. All counters of a process have the same dimensions.
+        rare = name in documented and (namespace, dimensions) in ours
+        need((namespace, name, dimensions) in said.keys or rare, f"the dashboard searches {name} of {namespace} by {sorted(dimensions)}, which nobody says")
     names = {name for namespace, name, _ in said.keys if namespace == "Towpath"}
-    unnamed = names - set(re.findall(r"`([A-Z]\w+)`", METRICS.read_text()))
+    unnamed = names - documented
     need(not unnamed, f"docs/metrics.md does not name {', '.join(sorted(unnamed))}")
     heard, unhealthy = subscribe(stack, alarms), composite(stack)
     for wanted, bad in (("ALARM", True), ("OK", False)):
