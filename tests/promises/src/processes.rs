@@ -55,6 +55,11 @@ impl Processes {
         send("kill -STOP", &self.pids()?)
     }
 
+    /// Ends them where they stand: whoever comes next is a new one.
+    pub(crate) fn kill(&self) -> Result<()> {
+        send("kill -KILL", &self.pids()?)
+    }
+
     /// Lets them run a millisecond at a time until something shows, and then kills them where they stand. `false`: it
     /// is over before anybody could see it, and they run on.
     pub(crate) async fn kill_when(&self, what: &str, shows: impl AsyncFn() -> Result<Seen>) -> Result<bool> {

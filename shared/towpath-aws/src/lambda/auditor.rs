@@ -6,7 +6,7 @@ use serde_json::Value;
 use towpath::audit::{AuditOptions, AuditPorts, tick};
 use towpath::ports::{Host, Unavailable};
 
-use crate::lambda::{Exit, Problem, host, invocation_failed, plant, run};
+use crate::lambda::{Exit, Problem, host, invocation_failed, opened, plant, run};
 use crate::{AwsStore, LambdaHost, WakeQueues, clients, config, telemetry};
 
 /// Blocked rows of each table that are counted in one tick: whoever has more parked than this need not know how many.
@@ -24,7 +24,7 @@ pub fn run_auditor() -> Exit {
             sqs: aws_sdk_sqs::Client::new(&sdk),
             said: telemetry::Said::default(),
         };
-        function.store.warm().await?;
+        opened(function.store.warm().await);
         let function = &function;
         lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
             let done = function.tick(&host(&event.context)).await;

@@ -12,7 +12,7 @@ use towpath::wake::{Outcome, handle_wake};
 use towpath::{AlsoWrites, Consumer, Counts, Era, Failed, Failure, Producer, Then, Wake};
 
 use crate::config::ConsumerConfig;
-use crate::lambda::{Exit, Problem, host, invocation_failed, plant, producer, run};
+use crate::lambda::{Exit, Problem, host, invocation_failed, opened, plant, producer, run};
 use crate::queues::{QueueUrls, WakeQueues};
 use crate::registry::Registration;
 use crate::watch::Watches;
@@ -64,11 +64,11 @@ pub fn run_consumer_with<E: Into<Problem>>(
             dead_letter_queue_url: Some(config.dead_letter_queue_url),
         };
         function.store.register(&registration).await?;
-        function.dead_letters.warm().await?;
-        function.wakes.warm().await?;
+        opened(function.dead_letters.warm().await);
+        opened(function.wakes.warm().await);
         if function.consumer.forwards() {
             let missing = "TOWPATH_BUS_NAME is missing: this consumer puts events on the integration bus";
-            function.bus.as_ref().ok_or(missing)?.warm().await?;
+            opened(function.bus.as_ref().ok_or(missing)?.warm().await);
         }
         let function = &function;
         lambda_runtime::run(service_fn(move |event: LambdaEvent<serde_json::Value>| async move {

@@ -22,7 +22,7 @@ use towpath::{
 };
 
 use crate::issuer::Issuer;
-use crate::lambda::{Exit, Problem, caller, host, plant, producer, run};
+use crate::lambda::{Exit, Problem, caller, host, opened, plant, producer, run};
 use crate::watch::Watches;
 use crate::{AwsStore, EventBus, clients, config, telemetry};
 
@@ -361,7 +361,7 @@ pub fn run_api(
         let sdk = clients::load().await;
         let bus = bus_name.map(|bus| EventBus::new(aws_sdk_eventbridge::Client::new(&sdk), bus, &config.stage));
         let store = AwsStore::new(aws_sdk_dynamodb::Client::new(&sdk), config.tables, config.outbox_retention_days);
-        store.warm().await?;
+        opened(store.warm().await);
         let (issuer, also_writes) = (&Issuer::new(tokens)?, &Arc::new(config.also_writes));
         let (store, producer, route) = (&store, &producer, &route);
         let (leases, bus, watches) = (&Leases::default(), &bus, &Watches::default());

@@ -17,6 +17,7 @@ use lambda_runtime::{Context, Diagnostic};
 pub use relay::run_relay;
 pub(crate) use relay::{Record, read};
 use towpath::Producer;
+use towpath::ports::Unavailable;
 
 use crate::LambdaHost;
 
@@ -51,6 +52,14 @@ fn failed(error: &Problem) -> Exit {
 /// `name@version` as events carry it.
 pub(crate) fn producer(name: &str, version: &str) -> Result<Producer, Problem> {
     Ok(Producer::parse(format!("{name}@{version}"))?)
+}
+
+/// What came of opening a connection in init, where the CPU is not throttled. Whoever is away then is met again where it is
+/// needed, and what must be done about it is known there: a function starts without its dead-letter queue.
+pub(crate) fn opened(outcome: Result<(), Unavailable>) {
+    if let Err(error) = outcome {
+        tracing::warn!(%error, "a connection could not be opened ahead of its use");
+    }
 }
 
 /// The host of this invocation; a second is kept back for the answer.

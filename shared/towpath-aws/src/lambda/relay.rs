@@ -8,7 +8,7 @@ use towpath::Lanes;
 use towpath::ports::JournalRow;
 use towpath::relay::relay;
 
-use crate::lambda::{Exit, Problem, host, invocation_failed, plant, run};
+use crate::lambda::{Exit, Problem, host, invocation_failed, opened, plant, run};
 use crate::queues::Quarantine;
 use crate::rows::OutboxItem;
 use crate::topics::{SnsTopics, TopicArns};
@@ -27,8 +27,8 @@ pub fn run_relay() -> Exit {
             quarantine: Quarantine::new(aws_sdk_sqs::Client::new(&sdk), config.failures_queue_url),
             lanes: config.lanes,
         };
-        function.topics.warm().await?;
-        function.quarantine.warm().await?;
+        opened(function.topics.warm().await);
+        opened(function.quarantine.warm().await);
         let function = &function;
         lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
             let answer = function.handle(event).await;
