@@ -31,6 +31,13 @@ COPY = PLACE / "clone"
 MOST_RUST, MOST_YAML = 60, 40
 SECONDS = 60.0
 TENANTS = ("acme", "globex")
+# Features that cargo unites in this repository, because its command line and its model ask for them, and not in the product
+# that is started from the copy: without them it would compile the SDKs and the schema crates once more, for minutes.
+UNITED = """
+aws-runtime = { version = "*", features = ["event-stream"] }
+aws-smithy-http = { version = "*", features = ["event-stream"] }
+getrandom-of-schemas = { package = "getrandom", version = "0.3", features = ["std"] }
+"""
 # Compiled dependencies come from this repository's target folder; what is built from the copies stays in the copies.
 ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS", "CARGO_BUILD"))} | {
     "CARGO_BUILD_BUILD_DIR": str(ROOT / "target")}
@@ -73,6 +80,8 @@ def copy_repository() -> None:
     text, changed = re.subn(r'(?m)^(\[workspace\.package\]\nversion = )".*"$', r'\1"0.0.1"', manifest.read_text())
     assert changed == 1, "Cargo.toml has no [workspace.package] that begins with its version"
     manifest.write_text(text)
+    library = COPY / "shared/towpath-aws/Cargo.toml"
+    library.write_text(library.read_text().replace("\n[dependencies]\n", f"\n[dependencies]{UNITED}", 1))
     link_tools(COPY)
 
 
