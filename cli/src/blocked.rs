@@ -10,7 +10,8 @@ use serde::Serialize;
 use towpath::ports::{Consistency, CursorHome, CursorKey, Ledger, Store};
 use towpath::trouble::{TicketState, Trouble};
 use towpath::{
-    AggregateKey, ConsumerName, Cursor, EventId, EventType, Producer, Rev, Seq, Status, TenantId, Timestamp,
+    AggregateKey, ConsumerName, Cursor, EventId, EventType, OUTCOME_UNKNOWN, Producer, Rev, Seq, Status, TenantId,
+    Timestamp,
 };
 
 use crate::fingerprint::Fingerprint;
@@ -117,6 +118,12 @@ impl Filters {
             && (since.is_none() && until.is_none())
             && fingerprint.is_none()
             && aggregate.is_none()
+    }
+
+    /// May rows be tried again of which nobody knows whether their effect outside happened? Only if they were asked for by name:
+    /// one of them, or their kind.
+    pub(crate) fn allows_unknown(&self) -> bool {
+        self.aggregate.is_some() || self.fingerprint.is_some() || self.class.as_deref() == Some(OUTCOME_UNKNOWN)
     }
 
     fn names(&self, key: &CursorKey) -> bool {
@@ -319,5 +326,21 @@ pub(crate) mod tests {
         }
         let earlier = Span { since: Timestamp::default(), until: Timestamp::from_millis(49_999) };
         assert!(!all().describes(&row, &earlier));
+    }
+
+    #[test]
+    fn an_effect_that_may_have_happened_is_tried_again_only_if_it_was_asked_for_by_name() {
+        let all = Filters::default;
+        let class = |class: &str| Filters { class: Some(class.into()), ..all() };
+        for narrow in [
+            Filters { aggregate: "acme#order#o-1".parse().ok(), ..all() },
+            Filters { fingerprint: "00000000".parse().ok(), ..all() },
+            class(OUTCOME_UNKNOWN),
+        ] {
+            assert!(narrow.allows_unknown(), "{narrow:?}");
+        }
+        for wide in [all(), class("rejected"), Filters { consumer: "mailer".parse().ok(), ..all() }] {
+            assert!(!wide.allows_unknown(), "{wide:?}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use serde::Serialize;
 use towpath::ports::CursorKey;
-use towpath::{AggregateKey, ConsumerName};
+use towpath::{AggregateKey, ConsumerName, OUTCOME_UNKNOWN};
 
 use super::list::lines_of;
 use crate::blocked::{self, Filters, Line, Row, Wanted};
@@ -70,6 +70,8 @@ struct Report<'a> {
     stack: &'a str,
     dry_run: bool,
     count: usize,
+    /// Parked rows that were chosen and are not tried again, because nobody knows whether their effect outside happened.
+    unknown: usize,
     rows: Vec<Done>,
 }
 
@@ -89,15 +91,22 @@ pub(crate) async fn retry(target: &Target, options: &Retry) -> Result<ExitCode> 
     }
     let pipeline = Pipeline::open(target).await?;
     let rows = blocked::read(&pipeline, &options.filters, Wanted::Parked).await?;
+    let (rows, unknown): (Vec<_>, Vec<_>) =
+        rows.into_iter().partition(|row| options.filters.allows_unknown() || !row.trouble.is_unknown());
     if options.sign.yes && nothing_said && !options.all {
         let rows = count(rows.len() as u64, "parked row", "parked rows");
         return Err(Usage(format!("this would retry all {rows}: narrow it, or say --all")).into());
     }
+    if !unknown.is_empty() && !options.manner.json {
+        print(&left_out(&pipeline, &unknown))?;
+    }
     if rows.is_empty() {
-        say(options.manner.json, &empty(&pipeline), || format!("{}: no parked row is like that", pipeline.name))?;
+        let report =
+            Report { stack: &pipeline.name, dry_run: true, count: 0, unknown: unknown.len(), rows: Vec::new() };
+        say(options.manner.json, &report, || format!("{}: no parked row is like that", pipeline.name))?;
         return Ok(ExitCode::SUCCESS);
     }
-    act(&pipeline, What::Retry, &options.sign, options.rate, &options.manner, &rows).await
+    act(&pipeline, What::Retry, &options.sign, options.rate, &options.manner, &rows, unknown.len()).await
 }
 
 /// Passes over the event of one parked row.
@@ -113,11 +122,15 @@ pub(crate) async fn skip(target: &Target, options: &Skip) -> Result<ExitCode> {
             options.consumer
         );
     }
-    act(&pipeline, What::Skip, &options.sign, 1, &options.manner, &rows).await
+    act(&pipeline, What::Skip, &options.sign, 1, &options.manner, &rows, 0).await
 }
 
-fn empty(pipeline: &Pipeline) -> Report<'_> {
-    Report { stack: &pipeline.name, dry_run: true, count: 0, rows: Vec::new() }
+fn left_out(pipeline: &Pipeline, unknown: &[Row]) -> String {
+    format!(
+        "{} left out: nobody knows whether the effect outside happened. Ask the provider about each; then skip what was done,\n         and try again what was not, one by one with --aggregate, or all of them: {}\n",
+        count(unknown.len() as u64, "parked row is", "parked rows are"),
+        pipeline.command(&format!("dlq retry --class '{OUTCOME_UNKNOWN}'")),
+    )
 }
 
 async fn act(
@@ -127,13 +140,14 @@ async fn act(
     rate: u32,
     manner: &Manner,
     rows: &[Row],
+    unknown: usize,
 ) -> Result<ExitCode> {
     for row in rows {
         pipeline.can_be_woken(&row.key.consumer)?;
     }
     let (Some(who), Some(why), true) = (&sign.who, &sign.why, sign.yes) else {
         let done = rows.iter().map(|row| Done { row: row.line(), then: None }).collect();
-        let report = Report { stack: &pipeline.name, dry_run: true, count: rows.len(), rows: done };
+        let report = Report { stack: &pipeline.name, dry_run: true, count: rows.len(), unknown, rows: done };
         say(manner.json, &report, || would_do(pipeline, what, sign, rows))?;
         return Ok(ExitCode::SUCCESS);
     };
@@ -141,7 +155,7 @@ async fn act(
     let (outcomes, given) = orders::give(pipeline, &course, rows).await;
     let pairs = || rows.iter().zip(&outcomes);
     let done = pairs().map(|(row, outcome)| Done { row: row.line(), then: Some(outcome.clone()) }).collect();
-    let report = Report { stack: &pipeline.name, dry_run: false, count: rows.len(), rows: done };
+    let report = Report { stack: &pipeline.name, dry_run: false, count: rows.len(), unknown, rows: done };
     say(manner.json, &report, || came_to(what, &pairs().collect::<Vec<_>>()))?;
     if !manner.json && outcomes.contains(&Outcome::NotOrdered) {
         print("what was not ordered is parked as before: the same command goes on with it")?;
