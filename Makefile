@@ -44,7 +44,7 @@ export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help run test catalogue proof asked soak traps planted build crates venvs up token down status deploy dev lint tidy rules expanded deny drill alarms rehearse chaos conformance numbers new fuzz seeds adopt mutants fixture
+.PHONY: help run test catalogue proof asked soak traps planted build crates venvs up token env down status deploy dev lint tidy rules expanded deny drill alarms rehearse chaos conformance numbers new fuzz seeds adopt mutants fixture
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -155,6 +155,9 @@ up: build ## the stack without traffic (NAME=mine, PORT=4566)
 
 token: ## a token of one tenant for an hour, from the local issuer (TENANT=acme, NAME)
 	@$(PYTHON) tests/local/tokens.py --name $(NAME) --tenant $(TENANT)
+
+env: ## what makes towpath and aws of your shell mean the stack that is up: eval "$(make env)" (NAME)
+	@$(PYTHON) tests/local/hints.py --name $(NAME) --env
 
 down: ## stop the emulator and everything it started
 	@$(PYTHON) tests/local/stack.py down --name $(NAME)

@@ -138,7 +138,7 @@ mod tests {
             });
             for (line, command) in typed {
                 let mut words = shlex::split(command).unwrap_or_else(|| panic!("{file}: {line}"));
-                if words.iter().any(|word| word == "--why") {
+                if words.iter().any(|word| word == "--why") && !words.iter().any(|word| word == "--who") {
                     words.extend(["--who".to_owned(), "what USER says".to_owned()]);
                 }
                 let parsed = Cli::try_parse_from(words);

@@ -32,13 +32,21 @@ def _post(path: str, key: str, body: str) -> str:
             f"-H 'idempotency-key: {key}' -d '{body}'")
 
 
-def verbs(name: str, cli: Path) -> list[str]:
+def verbs(name: str) -> list[str]:
     """What make and the command line can do now with this stack."""
     suffix = "" if name == "run" else f" NAME={name}"
+    return [f"make status{suffix}", f'eval "$(make env{suffix})"  # then: towpath dlq list', f"make drill{suffix}",
+            f"make down{suffix}"]
+
+
+def environment(name: str, endpoint: str, region: str, cli: Path) -> list[str]:
+    """What makes `towpath` and `aws` of a shell mean this stack."""
     bin_ = shlex.quote(str(cli.resolve().parent))
     file = shlex.quote(str(ROOT / ".local" / name / "stack.json"))
-    return [f"make status{suffix}", f"export PATH={bin_}:$PATH TOWPATH_STACK_FILE={file}  # for: towpath dlq list",
-            f"make drill{suffix}", f"make down{suffix}"]
+    return [f"export PATH={bin_}:$PATH TOWPATH_STACK_FILE={file}",
+            f"export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_DEFAULT_REGION={region} AWS_ENDPOINT_URL={endpoint}",
+            # Version 1 of aws asks SQS of AWS whatever AWS_ENDPOINT_URL says.
+            f'aws() {{ command aws --endpoint-url {endpoint} "$@"; }}']
 
 
 def show(lines: list[str], out: Console) -> None:
@@ -52,8 +60,13 @@ def show(lines: list[str], out: Console) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Say what can be typed at a stack that is up.")
     parser.add_argument("--name", default="run", help="folder under .local (default: run)")
-    stack = load(parser.parse_args().name)
-    show([*curls(stack.name), *verbs(stack.name, newest_cli())], console())  # stack.py has said what API is
+    parser.add_argument("--env", action="store_true", help="print only what a shell evaluates to reach the stack")
+    args = parser.parse_args()
+    stack = load(args.name)
+    if args.env:
+        print("\n".join(environment(stack.name, stack.endpoint, stack.region, newest_cli())))
+    else:
+        show([*curls(stack.name), *verbs(stack.name)], console())  # stack.py has said what API is
     return 0
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
 import sys
 import unittest
 from pathlib import Path
@@ -32,16 +33,19 @@ class TheHints(unittest.TestCase):
         self.assertEqual("TOKEN=$(make token TENANT=acme NAME=mine)", hints.curls("mine")[0].split("  #")[0])
 
     def test_a_stack_with_a_name_of_its_own_is_called_by_it(self) -> None:
-        cli = Path("/x/a b/towpath")
-        run, mine = ([line for line in hints.verbs(name, cli) if line.startswith("make")] for name in ("run", "mine"))
+        run, mine = ([line for line in hints.verbs(name) if line.startswith("make")] for name in ("run", "mine"))
         self.assertEqual(["make status", "make drill", "make down"], run)
         self.assertEqual(["make status NAME=mine", "make drill NAME=mine", "make down NAME=mine"], mine)
 
     def test_the_command_line_finds_the_binary_and_the_stack(self) -> None:
-        line = next(line for line in hints.verbs("mine", Path("/x/a b/towpath")) if line.startswith("export"))
-        words = dict(word.split("=", 1) for word in shlex.split(line, comments=True)[1:])
-        self.assertEqual("/x/a b:$PATH", words["PATH"])
-        self.assertTrue(words["TOWPATH_STACK_FILE"].endswith("/.local/mine/stack.json"))
+        self.assertIn('eval "$(make env NAME=mine)"', [line.split("  #")[0] for line in hints.verbs("mine")])
+        shown = "echo $PATH; echo $TOWPATH_STACK_FILE; declare -f aws"
+        lines = [*hints.environment("mine", "http://127.0.0.1:1", "eu-west-1", Path("/x/a b/towpath")), shown]
+        done = subprocess.run(["bash", "-euc", "\n".join(lines)], capture_output=True, text=True, check=True)
+        path, file, *function = done.stdout.splitlines()
+        self.assertTrue(path.startswith("/x/a b:"))
+        self.assertTrue(file.endswith("/.local/mine/stack.json"))
+        self.assertIn("--endpoint-url http://127.0.0.1:1", " ".join(function), "it would ask AWS")
 
 
 if __name__ == "__main__":

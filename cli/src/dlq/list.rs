@@ -62,7 +62,7 @@ fn render(pipeline: &Pipeline, options: &Options, rows: &[Row]) -> String {
     };
     let kinds = blocked::kinds(rows);
     if kinds.is_empty() {
-        let like = if options.filters.is_everything() { "" } else { " and is like that" };
+        let like = if options.filters.is_everything() { "" } else { " as you asked for" };
         return format!("{}: no row is {state}{like}", pipeline.name);
     }
     let rows = count(rows.len() as u64, "row is", "rows are");

@@ -103,7 +103,7 @@ pub(crate) async fn retry(target: &Target, options: &Retry) -> Result<ExitCode> 
     if rows.is_empty() {
         let report =
             Report { stack: &pipeline.name, dry_run: true, count: 0, unknown: unknown.len(), rows: Vec::new() };
-        say(options.manner.json, &report, || format!("{}: no parked row is like that", pipeline.name))?;
+        say(options.manner.json, &report, || format!("{}: no row is parked as you asked for", pipeline.name))?;
         return Ok(ExitCode::SUCCESS);
     }
     act(&pipeline, What::Retry, &options.sign, options.rate, &options.manner, &rows, unknown.len()).await

@@ -248,10 +248,11 @@ fn how_to_go_on(pipeline: &Pipeline, row: &Row, data: bool) -> String {
     } else {
         format!("its data:      {}\n", pipeline.command(&format!("dlq show {of} --data")))
     };
+    let who = if std::env::var("USER").is_ok_and(|name| !name.is_empty()) { "" } else { " --who NAME" };
     format!(
         "\n{show}its story:     {}\ntry it again:  {}\npass over it:  {}\n",
         pipeline.command(&format!("trace {}", row.trouble.event_id)),
-        pipeline.command(&format!("dlq retry {of} --why \"…\" --yes")),
-        pipeline.command(&format!("dlq skip {of} --why \"…\" --yes")),
+        pipeline.command(&format!("dlq retry {of}{who} --why \"…\" --yes")),
+        pipeline.command(&format!("dlq skip {of}{who} --why \"…\" --yes")),
     )
 }

@@ -48,7 +48,7 @@ async fn set_aside(cx: &Context<'_>, lines: &Lines, whose: &AggregateId) -> Resu
     }
     let mut tx = Tx::new();
     for (stock, line) in stocks.into_iter().zip(lines.as_slice()) {
-        let (stock, reserved) = stock.reserve(whose, line.quantity).or_reject("the stock covers the line")?;
+        let (stock, reserved) = stock.reserve(whose, line.quantity).or_reject("the stock does not cover the line")?;
         tx = tx.replace(stock).record(reserved);
     }
     Ok(Ok(tx))
@@ -69,7 +69,7 @@ fn reject(stock: Option<Stock>, order_id: &OrderId, line: &Line) -> Tx {
 
 /// An order that was rejected has nothing to release: that is not an error.
 async fn release_stock(cx: &Context<'_>, cancelled: Received<OrderCancelled>) -> Result<Tx, Failure> {
-    let order = cx.peek::<order::Order>(&cancelled.order_id).await?.or_reject("a cancelled order exists")?;
+    let order = cx.peek::<order::Order>(&cancelled.order_id).await?.or_reject("the cancelled order does not exist")?;
     give_back(cx, order.lines(), &cancelled.order_id).await
 }
 
@@ -110,7 +110,7 @@ async fn release(cx: &Context<'_>, command: Received<ReleaseStock>) -> Result<Tx
 
 /// What was paid back is for sale again, and with that the return is closed.
 async fn restock(cx: &Context<'_>, refunded: Received<PaymentRefunded>) -> Result<Tx, Failure> {
-    let returned = cx.get::<Return>(&refunded.checkout_id).await?.or_reject("what is refunded was returned")?;
+    let returned = cx.get::<Return>(&refunded.checkout_id).await?.or_reject("what is refunded was never returned")?;
     let tx = give_back(cx, returned.lines(), &refunded.checkout_id).await?;
     let (returned, closed) = returned.close();
     Ok(tx.replace(returned).record(closed))

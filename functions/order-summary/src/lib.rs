@@ -23,7 +23,7 @@ fn placed(_: Option<OrderSummary>, order: &Received<OrderPlaced>) -> Result<Orde
 }
 
 fn cancelled(row: Option<OrderSummary>, order: &Received<OrderCancelled>) -> Result<OrderSummary, Failure> {
-    let row = row.or_reject("an order is placed before it is cancelled")?;
+    let row = row.or_reject("an order is cancelled that was never placed")?;
     Ok(OrderSummary {
         status: OrderStatus::Cancelled,
         cancelled_at: Some(order.envelope().occurred_at),

@@ -124,5 +124,5 @@ async fn refund(
 }
 
 async fn held(cx: &Context<'_>, id: &commerce::CheckoutId) -> Result<Payment, Failure> {
-    cx.get::<Payment>(id).await?.or_reject("only a payment that was authorised is captured or voided")
+    cx.get::<Payment>(id).await?.or_reject("no payment was authorised that could be captured or voided")
 }

@@ -27,7 +27,7 @@ async fn inquire(cx: &Context<'_>, command: Received<InquireShipment>) -> Result
 
 async fn cancel(cx: &Context<'_>, command: Received<CancelShipment>) -> Result<Tx, Failure> {
     let shipment =
-        cx.get::<Shipment>(&command.checkout_id).await?.or_reject("only a parcel that was sent is called back")?;
+        cx.get::<Shipment>(&command.checkout_id).await?.or_reject("there is no parcel that could be called back")?;
     let shipment = shipment.cancel();
     let tx = answer(Tx::new(), &shipment);
     Ok(tx.replace(shipment))

@@ -73,7 +73,7 @@ fn poison(stack: &Stack) -> Result<()> {
         let row = stack.parked("inventory", &poison.order).await?;
         let trouble = row.trouble.context("a parked row says why")?;
         ensure!((trouble.class.as_str(), trouble.seq.0) == ("rejected", 2), "{trouble:?}");
-        ensure!(trouble.message == "a cancelled order exists", "{trouble:?}");
+        ensure!(trouble.message == "the cancelled order does not exist", "{trouble:?}");
         ensure!(trouble.ticket == Some(TicketState::Sent), "{trouble:?}");
         let mut tickets = stack.tickets("inventory", &poison.order)?;
         ensure!(tickets.len() == 1, "{tickets:?}");

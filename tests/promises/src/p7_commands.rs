@@ -36,7 +36,7 @@ fn retry(stack: &Stack) -> Result<()> {
         let poison = stack.poison("p7-command").await?;
         let parked = stack.parked("inventory", &poison.order).await?;
         let (code, listed) = towpath(stack, &["dlq", "list", "--tenant", "p7-command"])?;
-        ensure!(code == 0 && listed.to_string().contains("a cancelled order exists"), "{listed}");
+        ensure!(code == 0 && listed.to_string().contains("the cancelled order does not exist"), "{listed}");
         stack.cure(&poison).await?;
         let order = ["dlq", "retry", "--tenant", "p7-command", "--who", "ann", "--why", "the order is back"];
         let (code, shown) = towpath(stack, &order)?;

@@ -20,6 +20,6 @@ fn opened(_: Option<TicketRow>, ticket: &Received<TicketOpened>) -> Result<Ticke
 }
 
 fn closed(row: Option<TicketRow>, ticket: &Received<TicketClosed>) -> Result<TicketRow, Failure> {
-    let row = row.or_reject("a ticket is opened before it is closed")?;
+    let row = row.or_reject("a ticket is closed that was never opened")?;
     Ok(TicketRow { status: Status::Closed, answer: Some(ticket.answer.clone()), ..row })
 }
