@@ -127,6 +127,7 @@ pub(crate) fn measure_audit(report: &AuditReport, parked: &BTreeMap<ConsumerName
     measure("OverdueRows", overdue);
     measure("OverdueTimers", late_timers);
     measure("NotAudited", report.troubles.len() as u64);
+    measure("UsageNotFolded", u64::from(report.unmetered.is_some()));
     if let Some(swept) = report.swept {
         measure("SweepAgeSeconds", now.millis_since(swept) / 1_000);
     }

@@ -15,6 +15,6 @@ mod source;
 mod stack;
 mod tables;
 
-pub use rule::{ALARM_RULES, Finding, RULES, Rule, examine};
+pub use rule::{Finding, RULES, Rule, examine};
 pub use source::{Source, Unreadable};
 pub use stack::{Consumed, Resource, Stack, binary_of};

@@ -12,6 +12,7 @@ use crate::source::Source;
 pub struct Stack {
     resources: Vec<Resource>,
     parameters: Value,
+    chosen: BTreeMap<String, Value>,
 }
 
 /// One resource.
@@ -87,7 +88,7 @@ impl Stack {
                 resources.push(Resource { place: place(&scope, name), kind, body: resolver.resolve(&scope, body) });
             }
         }
-        Self { resources, parameters: source.root["Parameters"].clone() }
+        Self { resources, parameters: source.root["Parameters"].clone(), chosen: resolver.chosen }
     }
 
     /// Every resource.
@@ -103,6 +104,11 @@ impl Stack {
     /// What the root template says of a parameter, or null.
     pub fn parameter(&self, name: &str) -> &Value {
         &self.parameters[name]
+    }
+
+    /// What somebody chose for a parameter of the root template, instead of its default.
+    pub fn chosen(&self, name: &str) -> Option<&Value> {
+        self.chosen.get(name)
     }
 
     /// The resource that a `Ref` or a `GetAtt` names.
