@@ -7,6 +7,7 @@ mod api;
 mod bus;
 mod keys;
 mod mappings;
+mod parameters;
 mod policies;
 mod queues;
 mod roles;

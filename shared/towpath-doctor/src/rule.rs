@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use crate::stack::Stack;
-use crate::{alarms, api, bus, keys, mappings, policies, queues, roles, tables};
+use crate::{alarms, api, bus, keys, mappings, parameters, policies, queues, roles, tables};
 
 /// One sentence for each thing that is wrong, beginning with its place.
 pub(crate) type Findings = Vec<String>;
@@ -143,6 +143,9 @@ pub const RULES: &[Rule] = rules![
     "api-limits", api::limits,
         "The HTTP API has limits, and says who called",
         "set DefaultRouteSettings with both Throttling limits, and AccessLogSettings, as in infra/api.yaml";
+    "parameters", parameters::bounded,
+        "A parameter that is empty or out of bounds is refused before anything is made",
+        "give it an AllowedPattern or AllowedValues; a number MinValue and MaxValue";
     "alarms", alarms::complete,
         "Each path that can lose, delay or double has an alarm that watches its metric, letter by letter",
         "add the alarm as infra/ has it; for a stage that nobody is paged for, say so: Alarms=none";
