@@ -82,15 +82,21 @@ TESTS: dict[str, tuple[str, list[str]]] = {
     "HTTP: another tenant in the body, the query or a header": ("403, nothing written, nothing echoed", [
         "a_request_that_names_another_tenant_is_forbidden_wherever_it_does",
         "p4_a_request_that_names_another_tenant_than_its_token_is_403_and_writes_nothing"]),
-    "HTTP: another tenant's resource": ("404, nothing written", ["p4_a_tenant_cannot_see_or_change_what_is_anothers"]),
-    "HTTP: body too large, wrong content type": ("413, 415", ["p14_a_body_that_is_too_large_is_413_and_another_type_415"]),
+    "HTTP: another tenant's resource": ("404, nothing written", [
+        "another_tenants_order_is_404_a_reused_key_422_a_stale_version_409_and_nothing_is_written", "p4_a_tenant_cannot_see_or_change_what_is_anothers"]),
+    "HTTP: body too large, wrong content type": ("413, 415", [
+        "a_body_that_is_too_large_is_413_another_type_415_and_no_key_400", "p14_a_body_that_is_too_large_is_413_and_another_type_415"]),
     "HTTP: bad UTF-8, BOM, empty, deep, duplicate keys, unknown fields, huge numbers": ("400 naming the place, never the value", [
+        "a_body_that_is_not_as_it_should_be_is_400_names_the_place_and_writes_nothing",
         "p14_a_body_that_is_not_as_it_should_be_is_400_and_names_the_place"]),
     "HTTP: ids with #, /, NUL, CR/LF, RTL marks, lookalikes, too long": ("400; strict ASCII, never normalised", [
         "names_that_could_forge_a_key_are_refused", "a_name_with_one_forbidden_character_anywhere_is_refused",
+        "an_id_in_a_path_that_could_forge_a_key_is_400_and_never_mended",
         "a_name_is_refused_from_its_first_byte_above_the_limit_on", "a_refusal_never_echoes_the_value",
         "p14_ids_that_could_forge_a_key_are_400"]),
     "HTTP: Idempotency-Key missing; reused with another body": ("400, 422", [
+        "a_body_that_is_too_large_is_413_another_type_415_and_no_key_400",
+        "another_tenants_order_is_404_a_reused_key_422_a_stale_version_409_and_nothing_is_written",
         "two_requests_have_one_hash_only_if_they_are_the_same", "p14_a_missing_idempotency_key_is_400",
         "p9_the_same_key_with_another_body_is_422"]),
     "HTTP: a stale version": ("409 with the current one", [
