@@ -101,8 +101,16 @@ fn of_template(path: &std::path::Path, parameters: &[String]) -> Result<Report> 
     let stack = towpath_doctor::Stack::new(&source, &chosen.into_iter().collect::<Vec<_>>());
     let found = examine(&stack, RULES);
     let findings = found.into_iter().map(|it| Finding::new(it.rule, it.what, it.fix)).collect();
-    let silent = "Alarms=none: this stage has no alarm, and nobody is told when something goes wrong".to_owned();
-    let notes = stack.chosen("Alarms").filter(|chosen| **chosen == "none").map(|_| silent).into_iter().collect();
+    let mut notes = Vec::new();
+    if stack.chosen("Alarms").is_some_and(|chosen| chosen == "none") {
+        notes.push("Alarms=none: this stage has no alarm, and nobody is told when something goes wrong".to_owned());
+    }
+    if !stack.is_prod() {
+        notes.push(
+            "not prod: its tables may be deleted, and it is encrypted with AWS's keys unless CustomerKey=true"
+                .to_owned(),
+        );
+    }
     Ok(Report { of: path.display().to_string(), checked: RULES.len(), findings, notes })
 }
 

@@ -118,6 +118,11 @@ impl Stack {
         self.chosen.get(name)
     }
 
+    /// Is it to last? Yes, unless somebody has chosen another stage.
+    pub fn is_prod(&self) -> bool {
+        self.chosen("Stage").is_none_or(|stage| stage == "prod")
+    }
+
     /// Every parameter of every template, with its place.
     pub(crate) fn declared(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.declared.iter().map(|(place, parameter)| (place.as_str(), parameter))
