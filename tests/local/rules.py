@@ -163,7 +163,7 @@ def judged(passed: set[str], failed: set[str], listed: set[str]) -> list[Row]:
         later = [name for name in names if name in listed - passed - failed]
         bad = [f"{name} failed" if name in failed else f"there is no test {name}"
                for name in names if name not in passed and name not in later]
-        bad += [] if any(name in passed for name in names) else ["none of its tests runs here"]
+        bad += [] if bad or any(name in passed for name in names) else ["none of its tests runs here"]
         here = [name for name in names if name not in later]
         how = " ".join([f"{len(here)} passed here:", *here] if here and not bad else here)
         how += (" · " if here else "") + f"kept by make test: {' '.join(later)}" if later else ""
