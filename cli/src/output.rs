@@ -186,6 +186,21 @@ mod tests {
         assert_eq!(short("äbcd", 4), "äbcd");
     }
 
+    #[tokio::test]
+    async fn ctrl_c_lets_what_is_begun_end_in_order() {
+        let interrupt = Interrupt::watch();
+        tokio::task::yield_now().await;
+        assert!(!interrupt.came());
+        let sent = std::process::Command::new("kill").args(["-INT", &std::process::id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "the signal was sent");
+        let came = async {
+            while !interrupt.came() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(10), came).await.expect("it was heard");
+    }
+
     #[test]
     fn a_class_is_shown_without_its_modules() {
         assert_eq!(short_class("core::num::error::ParseIntError"), "ParseIntError");

@@ -121,9 +121,14 @@ impl Stack {
     async fn from_cloudformation(name: &str) -> Result<Self> {
         let sdk = towpath_aws::load_sdk_config().await;
         let cloudformation = aws_sdk_cloudformation::Client::new(&sdk);
+        let region = sdk.region().map_or("no region", Region::as_ref);
         let answer =
             cloudformation.describe_stacks().stack_name(name).send().await.map_err(anyhow::Error::from).with_context(
-                || format!("the stack {name} cannot be read: check its name, the region and your credentials"),
+                || {
+                    format!(
+                        "the stack {name} cannot be read in {region}: check its name, the region and your credentials"
+                    )
+                },
             )?;
         let stack = answer.stacks().first().with_context(|| format!("there is no stack {name}"))?;
         let output = |output: &aws_sdk_cloudformation::types::Output| {

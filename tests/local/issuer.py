@@ -5,6 +5,7 @@ Must not know the pipeline. Gives anybody any token, so it speaks to 127.0.0.1 o
 GET /.well-known/openid-configuration · GET /.well-known/jwks.json
 POST /token {"tenant": "acme", "claims": {"exp": 1}}: `claims` are put over the usual ones, null takes one away
 POST /rotate: signs with a new key; {"keep": 0} withdraws the earlier ones at once, otherwise the latest of them stays
+POST /away {"seconds": 60}: its keys cannot be read for so long; 0 ends it
 """
 from __future__ import annotations
 
@@ -34,6 +35,7 @@ class Issuer:
         self.lock = threading.Lock()
         self.url = ""
         self.made = 0
+        self.away_until = 0.0
         self.keys: list[tuple[str, rsa.RSAPrivateKey]] = []
         self.rotate()
 
@@ -86,9 +88,11 @@ class Handler(BaseHTTPRequestHandler):
     issuer: Issuer
 
     def do_GET(self) -> None:
+        if time.monotonic() < self.issuer.away_until:
+            return self.say(503, {"error": "away"})
         answers = {"/.well-known/openid-configuration": self.issuer.about, "/.well-known/jwks.json": self.issuer.public}
         answer = answers.get(self.path)
-        self.say(200, answer()) if answer else self.say(404, {"error": "unknown"})
+        return self.say(200, answer()) if answer else self.say(404, {"error": "unknown"})
 
     def do_POST(self) -> None:
         size = int(self.headers.get("content-length") or 0)
@@ -100,6 +104,9 @@ class Handler(BaseHTTPRequestHandler):
             return self.say(400, {"error": "not a JSON object"})
         if self.path == "/rotate":
             return self.say(200, {"kid": self.issuer.rotate(int(body.get("keep", KEEP)))})
+        if self.path == "/away":
+            self.issuer.away_until = time.monotonic() + float(body.get("seconds", 0))
+            return self.say(200, {})
         tenant, claims = body.get("tenant"), body.get("claims", {})
         if self.path != "/token" or not isinstance(tenant, str) or not isinstance(claims, dict):
             return self.say(400, {"error": "POST /token {\"tenant\": \"acme\"}, or POST /rotate"})

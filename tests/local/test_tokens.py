@@ -9,6 +9,7 @@ import json
 import sys
 import threading
 import unittest
+import urllib.error
 import urllib.request
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -76,6 +77,16 @@ class TheIssuer(unittest.TestCase):
         self.assertEqual(["key-1", new], [self.said(old)[0], *list(self.keys())[1:]])
         tokens.ask(self.url, "/rotate", {"keep": 0})
         self.assertEqual(1, len(self.keys()), "withdrawn at once")
+
+    def test_an_issuer_that_is_away_shows_no_keys_and_comes_back(self) -> None:
+        keys = f"{self.url}/.well-known/jwks.json"
+        self.assertEqual({}, tokens.ask(self.url, "/away", {"seconds": 60}))
+        with self.assertRaises(urllib.error.HTTPError) as away:
+            self.get(keys)
+        away.exception.close()
+        self.assertEqual(503, away.exception.code)
+        tokens.ask(self.url, "/away", {"seconds": 0})
+        self.assertEqual(1, len(self.get(keys)["keys"]))
 
 
 def decoded(text: str) -> bytes:

@@ -89,14 +89,13 @@ pub(crate) async fn retry(target: &Target, options: &Retry) -> Result<ExitCode> 
     if options.all && !nothing_said {
         return Err(Usage("--all means every parked row: leave it out, or the filters".into()).into());
     }
+    if options.sign.yes && nothing_said && !options.all {
+        return Err(Usage("this would retry every parked row: narrow it, or say --all".into()).into());
+    }
     let pipeline = Pipeline::open(target).await?;
     let rows = blocked::read(&pipeline, &options.filters, Wanted::Parked).await?;
     let (rows, unknown): (Vec<_>, Vec<_>) =
         rows.into_iter().partition(|row| options.filters.allows_unknown() || !row.trouble.is_unknown());
-    if options.sign.yes && nothing_said && !options.all {
-        let rows = count(rows.len() as u64, "parked row", "parked rows");
-        return Err(Usage(format!("this would retry all {rows}: narrow it, or say --all")).into());
-    }
     if !unknown.is_empty() && !options.manner.json {
         print(&left_out(&pipeline, &unknown))?;
     }
@@ -160,23 +159,26 @@ async fn act(
     if !manner.json && outcomes.contains(&Outcome::NotOrdered) {
         print("what was not ordered is parked as before: the same command goes on with it")?;
     }
-    given.map(|()| code(what, sign, &outcomes))
+    given.map(|()| match code(what, sign, &outcomes) {
+        0 => ExitCode::SUCCESS,
+        code => exit(code),
+    })
 }
 
 /// 0: all are through; 3: not all are known; 4: somebody else was faster; 1: some failed again.
-fn code(what: What, sign: &Sign, outcomes: &[Outcome]) -> ExitCode {
+fn code(what: What, sign: &Sign, outcomes: &[Outcome]) -> u8 {
     let any = |wanted: fn(&Outcome) -> bool| outcomes.iter().any(wanted);
     if any(|outcome| matches!(outcome, Outcome::NotOrdered | Outcome::NotYet | Outcome::Running)) {
-        return exit(PARTLY);
+        return PARTLY;
     }
     if any(|outcome| matches!(outcome, Outcome::ParkedAgain { .. })) {
-        return exit(FAILED);
+        return FAILED;
     }
     let others = |outcome: &Outcome| match outcome {
         Outcome::PassedOver { who, .. } => what == What::Retry || sign.who.as_ref() != Some(who),
         outcome => *outcome == Outcome::Changed,
     };
-    if outcomes.iter().any(others) { exit(CONFLICT) } else { ExitCode::SUCCESS }
+    if outcomes.iter().any(others) { CONFLICT } else { 0 }
 }
 
 fn would_do(pipeline: &Pipeline, what: What, sign: &Sign, rows: &[Row]) -> String {
@@ -254,5 +256,31 @@ fn sentence(outcome: &Outcome) -> String {
             "somebody else changed it, or the attempt was cut off: look again with `dlq show`".to_owned()
         }
         Outcome::NotOrdered => "not ordered".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exit_code_says_whether_all_is_through_or_some_or_somebody_was_faster() {
+        let sign = Sign { yes: true, who: Some("ann".into()), why: Some("mended".into()) };
+        let passed = |who: &str| Outcome::PassedOver { who: who.into(), why: "x".into() };
+        let again = Outcome::ParkedAgain { class: "rejected".into(), message: "no".into(), attempts: 2 };
+        for (what, outcomes, wanted) in [
+            (What::Retry, vec![Outcome::Advanced], 0),
+            (What::Retry, vec![Outcome::Advanced, Outcome::NotOrdered], PARTLY),
+            (What::Retry, vec![Outcome::NotYet, again.clone()], PARTLY),
+            (What::Retry, vec![Outcome::Running], PARTLY),
+            (What::Retry, vec![again, Outcome::Changed], FAILED),
+            (What::Retry, vec![Outcome::Advanced, Outcome::Changed], CONFLICT),
+            (What::Retry, vec![passed("ann")], CONFLICT),
+            (What::Skip, vec![passed("bob")], CONFLICT),
+            (What::Skip, vec![passed("ann")], 0),
+        ] {
+            assert_eq!(code(what, &sign, &outcomes), wanted, "{outcomes:?}");
+        }
+        assert_eq!((crate::output::USAGE, PARTLY, CONFLICT), (2, 3, 4), "as the documents say");
     }
 }

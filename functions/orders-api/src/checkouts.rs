@@ -62,6 +62,9 @@ pub(crate) async fn decide(api: &Api<'_>, request: &HttpRequest, id: CheckoutId)
     api.execute(request, async |cx| {
         let Some(checkout) = cx.get::<Checkout>(&id).await? else { return Ok(HttpError::not_found("checkout").into()) };
         let version = cx.version_of::<Checkout>(&id);
+        if let Err(stale) = request.saw(version) {
+            return Ok(stale.into());
+        }
         let reply = |version| {
             let correlation_id = &request.correlation_id;
             Reply::new(200, &Decided { checkout_id: &id, decision: body.decision, version, correlation_id })

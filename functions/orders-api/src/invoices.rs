@@ -127,6 +127,9 @@ async fn change(
     let decided = async |cx: &Context<'_>| -> Result<Verdict, Failure> {
         let Some(invoice) = cx.load::<Invoice>(id).await? else { return Ok(HttpError::not_found("invoice").into()) };
         let version = cx.version_of::<Invoice>(id);
+        if let Err(stale) = request.saw(version) {
+            return Ok(stale.into());
+        }
         Ok(match decide(invoice) {
             Ok((after, tx)) => Verdict::Accept(tx, Settled::reply(request, id, &after, version.next())),
             Err(no) => HttpError::new(409, "refused", no).at_version(version).into(),

@@ -97,6 +97,9 @@ async fn cancel(api: &Api<'_>, request: &HttpRequest, order_id: OrderId) -> Resu
     api.execute(request, async |cx| {
         let Some(order) = cx.get::<Order>(&order_id).await? else { return Ok(HttpError::not_found("order").into()) };
         let version = cx.version_of::<Order>(&order_id);
+        if let Err(stale) = request.saw(version) {
+            return Ok(stale.into());
+        }
         let (order, cancelled) = match order.cancel(body.reason.clone()) {
             Ok(done) => done,
             Err(no) => return Ok(HttpError::new(409, "already_cancelled", no).at_version(version).into()),

@@ -9,6 +9,9 @@ use towpath::{AlsoWrites, Lanes, Limit, MOST_LANES, Rate};
 
 use crate::https;
 
+/// Dead letters wait for 14 days, and may be replayed for 14 more: what they stand for must still be in the journal.
+const LEAST_RETENTION_DAYS: u32 = 28;
+
 /// The tables of a stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tables {
@@ -189,13 +192,23 @@ impl<'a> Reader<'a> {
                 views: self.text("TOWPATH_VIEWS_TABLE"),
                 progress: self.text("TOWPATH_PROGRESS_TABLE"),
             },
-            outbox_retention_days: self.number("TOWPATH_OUTBOX_RETENTION_DAYS", 0..=36_500),
+            outbox_retention_days: self.retention_days("TOWPATH_OUTBOX_RETENTION_DAYS"),
             also_writes: self.optional("TOWPATH_ALSO_WRITES"),
         }
     }
 
     fn bus_name(&mut self) -> Option<String> {
         Some(self.optional("TOWPATH_BUS_NAME")).filter(|name: &String| !name.is_empty())
+    }
+
+    /// For ever, or longer than a dead letter can wait and be replayed after.
+    fn retention_days(&mut self, name: &str) -> u32 {
+        let days = self.number(name, 0..=36_500);
+        if (1..LEAST_RETENTION_DAYS).contains(&days) {
+            self.problems
+                .push(format!("{name} must be 0, or {LEAST_RETENTION_DAYS} and more: a dead letter waits for 14 days"));
+        }
+        days
     }
 
     /// Both, or neither: a rate of nothing is no limit.
@@ -329,6 +342,20 @@ mod tests {
             let said = found.unwrap_err().to_string();
             assert!(said.contains(&format!("TOWPATH_TOKEN_ISSUER {problem}")), "{said}");
             assert!(said.contains("TOWPATH_TOKEN_AUDIENCE is missing"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_journal_that_would_forget_before_the_dead_letters_do_does_not_start() {
+        let with = |days: &'static str| {
+            common(move |name| if name == "TOWPATH_OUTBOX_RETENTION_DAYS" { Some(days.into()) } else { complete(name) })
+        };
+        for good in ["0", "28", "3650"] {
+            assert_eq!(with(good).unwrap().outbox_retention_days.to_string(), good);
+        }
+        for wrong in ["1", "27", "-1", "", "36501", "1e3"] {
+            let said = with(wrong).unwrap_err().to_string();
+            assert!(said.contains("TOWPATH_OUTBOX_RETENTION_DAYS"), "{wrong}: {said}");
         }
     }
 

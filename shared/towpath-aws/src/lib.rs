@@ -15,6 +15,7 @@ mod https;
 mod issuer;
 mod lambda;
 mod ledger;
+mod log;
 mod meters;
 pub mod operate;
 mod provider;

@@ -11,6 +11,8 @@ use towpath::relay::RelayReport;
 use towpath::{ConsumerName, Counts, Envelope, Failed, Happened, TenantId, Then, Timestamp};
 use tracing_subscriber::EnvFilter;
 
+use crate::log::Lines;
+
 /// Namespace of every metric.
 pub(crate) const NAMESPACE: &str = "Towpath";
 /// Who writes these lines.
@@ -36,6 +38,7 @@ pub(crate) fn start(stage: &str, log_level: &str, dimensions: &[(&'static str, &
         .flatten_event(true)
         .with_target(false)
         .with_current_span(false)
+        .with_writer(Lines(std::io::stdout))
         .with_env_filter(EnvFilter::new(format!("{log_level},{WATCHED}=debug")))
         .init();
     let builder = Builder::new().cloudwatch_namespace(NAMESPACE).with_dimension("stage", stage.to_owned());
@@ -127,6 +130,7 @@ pub(crate) fn measure_audit(report: &AuditReport, parked: &BTreeMap<ConsumerName
     measure("OverdueRows", overdue);
     measure("OverdueTimers", late_timers);
     measure("NotAudited", report.troubles.len() as u64);
+    measure("UsageNotFolded", u64::from(report.unmetered.is_some()));
     if let Some(swept) = report.swept {
         measure("SweepAgeSeconds", now.millis_since(swept) / 1_000);
     }

@@ -1,114 +1,177 @@
-//! An alarm for each path that can lose, delay or double, which somebody hears and which says what to do.
-//! Must not know: at which value an alarm goes off.
+//! An alarm for each path that can lose, delay or double, which somebody hears of and which says what to do.
+//! Must not know: at which value an alarm goes off, any one product.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
 
 use crate::rule::Findings;
-use crate::stack::{Resource, Stack, items};
+use crate::stack::{Consumed, Resource, Stack, binary_of, items};
 
 const ALARM: &str = "AWS::CloudWatch::Alarm";
-const VISIBLE: &str = "ApproximateNumberOfMessagesVisible";
-const OLDEST: &str = "ApproximateAgeOfOldestMessage";
-/// Once in a stack.
-const OF_STACK: &[&str] = &["UnaccountedEvents", "IteratorAge", "NumberOfNotificationsFailed"];
-/// In the nested stack of each consumer.
-const OF_CONSUMER: &[&str] = &["ParkedRows", "Lag", "Errors", "Throttles"];
+const OURS: &str = "Towpath";
+/// The parameter with which a stage goes without alarms, and what it is then.
+const CHOICE: (&str, &str) = ("Alarms", "none");
+/// Who looks for what is missing, by the name in its metrics.
+const AUDITOR: &str = "auditor";
+/// What it says of all consumers together.
+const AUDITED: &[&str] =
+    &["Ticks", "NotAudited", "UnaccountedEvents", "OverdueRows", "OverdueTimers", "SweepAgeSeconds", "UsageNotFolded"];
+/// What an API that takes tokens says.
+const OF_API: &[&str] = &["IssuerAway", "TokensRefused", "Throttled"];
 
-/// What is missing, and alarms that nobody hears or that leave one alone.
+/// What an alarm must watch: namespace, metric, and every dimension but the stage, which each of our own metrics has.
+struct Watch {
+    /// What is watched by it.
+    of: String,
+    namespace: &'static str,
+    metric: &'static str,
+    dimensions: Vec<(&'static str, Value)>,
+}
+
+/// Whoever goes without alarms has chosen to: [`complete`] finds nothing then. A template without them unless somebody asks
+/// for more is no such choice.
 pub(crate) fn complete(stack: &Stack) -> Findings {
-    let alarms = || stack.each(ALARM);
-    let watches = |queue: &Resource, metric: &str| {
-        alarms().filter(|alarm| *alarm.property("MetricName") == metric).any(|alarm| {
-            let dimensions = items(alarm.property("Dimensions")).iter();
-            dimensions.filter_map(|one| stack.follow(&one["Value"])).any(|watched| watched.place == queue.place)
-        })
-    };
-    let has = |metric: &str, scope: Option<&str>| {
-        let of = |alarm: &Resource| scope.is_none_or(|scope| alarm.scope() == scope);
-        alarms().any(|alarm| *alarm.property("MetricName") == metric && of(alarm))
-    };
-    let mut findings = Findings::new();
-    let unwatched = stack.set_aside().filter(|queue| !watches(queue, VISIBLE));
-    findings.extend(unwatched.map(|queue| format!("{}: no alarm on {VISIBLE}", queue.place)));
-    let wakes = stack.consumed().map(|consumed| consumed.queue).filter(|queue| !queue.is_fifo());
-    let unwatched = wakes.filter(|queue| !watches(queue, OLDEST));
-    findings.extend(unwatched.map(|queue| format!("{}: no alarm on {OLDEST}", queue.place)));
-    let consumers: BTreeSet<&str> = stack.consumed().map(|consumed| consumed.queue.scope()).collect();
-    for scope in consumers {
-        let missing = OF_CONSUMER.iter().filter(|metric| !has(metric, Some(scope)));
-        findings.extend(missing.map(|metric| format!("{scope}: no alarm on {metric}")));
+    let (parameter, none) = CHOICE;
+    if stack.chosen(parameter).is_some_and(|chosen| chosen == none) {
+        return Findings::new();
     }
-    let missing = OF_STACK.iter().filter(|metric| !has(metric, None));
-    findings.extend(missing.map(|metric| format!("the stack: no alarm on {metric}")));
-    for alarm in alarms() {
-        if items(alarm.property("AlarmActions")).is_empty() {
-            findings.push(format!("{}: nobody hears it (AlarmActions)", alarm.place));
+    if stack.chosen(parameter).is_none() && stack.parameter(parameter)["Default"] == none {
+        return vec![format!("the parameter {parameter}: its default is {none}, so nobody would be told of anything")];
+    }
+    let missing =
+        demands(stack).into_iter().filter(|watch| !stack.each(ALARM).any(|alarm| watches(stack, alarm, watch)));
+    missing
+        .map(|Watch { of, namespace, metric, .. }| format!("{of}: no alarm watches {metric} of {namespace}"))
+        .collect()
+}
+
+fn demands(stack: &Stack) -> Vec<Watch> {
+    let name_of = |it: &Resource, name: &str| json!({ "Fn::GetAtt": [it.place, name] });
+    let watch =
+        |of: &Resource, namespace, metric, dimensions| Watch { of: of.place.clone(), namespace, metric, dimensions };
+    let of_queue =
+        |queue: &Resource, metric| watch(queue, "AWS/SQS", metric, vec![("QueueName", name_of(queue, "QueueName"))]);
+    // A receiver's own queue has a name, because another system reads it.
+    let set_aside = stack.set_aside().filter(|queue| queue.property("QueueName").is_null());
+    let mut demands: Vec<Watch> =
+        set_aside.map(|queue| of_queue(queue, "ApproximateNumberOfMessagesVisible")).collect();
+    demands.extend(stack.consumed().map(|consumed| of_queue(consumed.queue, "ApproximateAgeOfOldestMessage")));
+    demands.extend(of_functions(stack));
+    let audited = AUDITED.iter().map(|metric| Watch {
+        of: format!("the {AUDITOR}"),
+        namespace: OURS,
+        metric,
+        dimensions: vec![("function", json!(AUDITOR))],
+    });
+    demands.extend(audited);
+    for topic in stack.each("AWS::SNS::Topic").filter(|topic| topic.is_fifo()) {
+        for metric in ["NumberOfNotificationsFailed", "NumberOfNotificationsFailedToRedriveToDlq"] {
+            demands.push(watch(topic, "AWS/SNS", metric, vec![("TopicName", name_of(topic, "TopicName"))]));
         }
-        if !alarm.property("AlarmDescription").to_string().contains("docs/runbooks/") {
-            findings.push(format!("{}: it names no runbook", alarm.place));
+    }
+    for table in stack.each("AWS::DynamoDB::Table") {
+        for metric in ["ReadThrottleEvents", "WriteThrottleEvents"] {
+            demands.push(watch(table, "AWS/DynamoDB", metric, vec![("TableName", json!({ "Ref": table.place }))]));
+        }
+    }
+    if let Some(outbox) = stack.told_table("TOWPATH_OUTBOX_TABLE") {
+        let commits = vec![("TableName", json!({ "Ref": outbox.place })), ("Operation", json!("TransactWriteItems"))];
+        demands.push(watch(outbox, "AWS/DynamoDB", "SystemErrors", commits));
+    }
+    for api in stack.each("AWS::ApiGatewayV2::Api") {
+        demands.push(watch(api, "AWS/ApiGateway", "5xx", vec![("ApiId", json!({ "Ref": api.place }))]));
+    }
+    demands
+}
+
+fn of_functions(stack: &Stack) -> Vec<Watch> {
+    let consumers: BTreeMap<&str, &Resource> =
+        stack.consumed().map(|Consumed { function, .. }| (function.place.as_str(), function)).collect();
+    let of_stream = |mapping: &&Resource| {
+        stack.follow(mapping.property("EventSourceArn")).is_some_and(|source| source.kind != "AWS::SQS::Queue")
+    };
+    let relays: BTreeMap<&str, &Resource> = stack
+        .each("AWS::Lambda::EventSourceMapping")
+        .filter(of_stream)
+        .filter_map(|mapping| stack.function_of(mapping).map(|function| (function.place.as_str(), function)))
+        .collect();
+    let mut demands = Vec::new();
+    for function in stack.each("AWS::Lambda::Function") {
+        let mut demand = |namespace, metric, dimension: &'static str, value: Value| {
+            demands.push(Watch { of: function.place.clone(), namespace, metric, dimensions: vec![(dimension, value)] });
+        };
+        let name = function.property("FunctionName");
+        demand("AWS/Lambda", "Errors", "FunctionName", name.clone());
+        demand("AWS/Lambda", "Throttles", "FunctionName", name.clone());
+        if relays.contains_key(function.place.as_str()) {
+            demand("AWS/Lambda", "IteratorAge", "FunctionName", name.clone());
+        }
+        let binary = binary_of(function);
+        if consumers.contains_key(function.place.as_str()) {
+            demand(OURS, "ParkedRows", "consumer", json!(binary));
+            demand(OURS, "Lag", "consumer", json!(binary));
+        }
+        if !function.variable("TOWPATH_TOKEN_ISSUER").is_null() {
+            for metric in OF_API {
+                demand(OURS, metric, "function", json!(binary));
+            }
+        }
+    }
+    demands
+}
+
+/// Does it watch this, with exactly these dimensions? With any other, CloudWatch takes it without a word, and it waits for ever.
+fn watches(stack: &Stack, alarm: &Resource, watch: &Watch) -> bool {
+    let said = items(alarm.property("Dimensions"));
+    let is =
+        |name: &str, value: &Value| said.iter().any(|each| each["Name"] == name && same(stack, &each["Value"], value));
+    let has_stage = said.iter().any(|each| each["Name"] == "stage");
+    let is_ours = watch.namespace == OURS;
+    *alarm.property("Namespace") == watch.namespace
+        && *alarm.property("MetricName") == watch.metric
+        && said.len() == watch.dimensions.len() + usize::from(is_ours)
+        && has_stage == is_ours
+        && watch.dimensions.iter().all(|(name, value)| is(name, value))
+}
+
+/// Is it one function, named by its convention or by a reference?
+fn same(stack: &Stack, said: &Value, wanted: &Value) -> bool {
+    let plain = |value: &Value| match stack.follow(value).filter(|found| found.kind == "AWS::Lambda::Function") {
+        Some(function) => function.property("FunctionName").clone(),
+        None => value.clone(),
+    };
+    let text = |value: Value| value.to_string().replace("${Pipeline}", "${AWS::StackName}");
+    text(plain(said)) == text(plain(wanted))
+}
+
+/// Silence is told from health: whoever watches the auditor takes missing data for the worst.
+pub(crate) fn silence(stack: &Stack) -> Findings {
+    let ticks = stack.each(ALARM).filter(|alarm| *alarm.property("MetricName") == AUDITED[0]);
+    let deaf = ticks.filter(|alarm| *alarm.property("TreatMissingData") != "breaching");
+    deaf.map(|alarm| format!("{}: TreatMissingData must be breaching: a dead auditor says nothing", alarm.place))
+        .collect()
+}
+
+/// Each alarm says how bad it is, links to a runbook, and tells the topic of alarms of the good end too.
+pub(crate) fn told(stack: &Stack) -> Findings {
+    let mut findings = Findings::new();
+    for alarm in stack.each(ALARM).chain(stack.each("AWS::CloudWatch::CompositeAlarm")) {
+        let description = alarm.property("AlarmDescription");
+        let text = description.as_str().or_else(|| description["Fn::Sub"].as_str()).unwrap_or_default();
+        if !["critical: ", "warning: "].iter().any(|severity| text.starts_with(severity)) {
+            findings.push(format!("{}: its description must begin with critical: or warning:", alarm.place));
+        }
+        let link = text.rsplit(' ').next().unwrap_or_default();
+        if !link.rsplit_once('/').is_some_and(|(_, file)| file.len() > 3 && file.ends_with(".md")) {
+            findings.push(format!("{}: its description must end with a link to its runbook", alarm.place));
+        }
+        for actions in ["AlarmActions", "OKActions"] {
+            let topic = stack.follow(&alarm.property(actions)[0]);
+            if !topic.is_some_and(|topic| topic.kind == "AWS::SNS::Topic" && !topic.is_fifo()) {
+                findings.push(format!("{}: {actions} must name the topic of alarms", alarm.place));
+            }
         }
     }
     findings
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::{ALARM_RULES, Source, examine};
-
-    fn alarm(metric: &str, of: &str) -> Value {
-        let dimensions = json!([{ "Name": "QueueName", "Value": { "Fn::GetAtt": [of, "QueueName"] } }]);
-        json!({ "Type": ALARM, "Properties": {
-            "MetricName": metric, "AlarmActions": [{ "Ref": "Ops" }], "Dimensions": dimensions,
-            "AlarmDescription": { "Fn::Sub": "Look at docs/runbooks/queue.md" } } })
-    }
-
-    fn template() -> Value {
-        let mapping = json!({ "Type": "AWS::Lambda::EventSourceMapping", "Properties": {
-            "FunctionName": { "Ref": "Live" }, "EventSourceArn": { "Fn::GetAtt": ["Wake", "Arn"] } } });
-        let mut resources = json!({
-            "Function": { "Type": "AWS::Lambda::Function", "Properties": {} },
-            "Live": { "Type": "AWS::Lambda::Alias", "Properties": { "FunctionName": { "Ref": "Function" } } },
-            "Wake": { "Type": "AWS::SQS::Queue", "Properties": {} },
-            "Dead": { "Type": "AWS::SQS::Queue", "Properties": {} },
-            "Mapping": mapping, "DeadAlarm": alarm(VISIBLE, "Dead"), "WakeAlarm": alarm(OLDEST, "Wake"),
-        });
-        for metric in OF_STACK.iter().chain(OF_CONSUMER) {
-            resources[format!("{metric}Alarm")] = alarm(metric, "nothing");
-        }
-        json!({ "Resources": resources })
-    }
-
-    fn findings(root: Value) -> usize {
-        let source = Source { root, nested: BTreeMap::new() };
-        examine(&Stack::new(&source, &[]), ALARM_RULES).len()
-    }
-
-    #[test]
-    fn every_alarm_that_is_missing_unheard_or_without_a_runbook_is_found() {
-        assert_eq!(findings(template()), 0);
-        let alarms: Vec<String> = template()["Resources"]
-            .as_object()
-            .unwrap()
-            .keys()
-            .filter(|name| name.ends_with("Alarm"))
-            .cloned()
-            .collect();
-        assert_eq!(alarms.len(), 9);
-        for name in alarms {
-            let mut without = template();
-            without["Resources"].as_object_mut().unwrap().remove(&name);
-            assert_eq!(findings(without), 1, "without {name}");
-            let mut unheard = template();
-            unheard["Resources"][&name]["Properties"]["AlarmActions"] = json!([]);
-            assert_eq!(findings(unheard), 1, "{name} unheard");
-            let mut alone = template();
-            alone["Resources"][&name]["Properties"]["AlarmDescription"] = json!("Look");
-            assert_eq!(findings(alone), 1, "{name} without a runbook");
-        }
-    }
 }

@@ -23,8 +23,12 @@ fn key_of(resource: &Resource) -> Option<&Value> {
     }
 }
 
-/// An alias of AWS's own would look like encryption, and is a key that nobody can take away.
+/// An alias of AWS's own would look like encryption, and is a key that nobody can take away. A stage that is not prod has the
+/// stack's own key only if somebody asks for it.
 pub(crate) fn used(stack: &Stack) -> Findings {
+    if !stack.is_prod() && stack.chosen("CustomerKey").is_none_or(|chosen| chosen != "true") {
+        return Findings::new();
+    }
     let without = stack
         .all()
         .filter(|resource| key_of(resource).is_some_and(|key| stack.follow(key).is_none_or(|key| key.kind != KEY)));

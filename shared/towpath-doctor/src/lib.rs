@@ -7,6 +7,7 @@ mod api;
 mod bus;
 mod keys;
 mod mappings;
+mod parameters;
 mod policies;
 mod queues;
 mod roles;
@@ -15,6 +16,6 @@ mod source;
 mod stack;
 mod tables;
 
-pub use rule::{ALARM_RULES, Finding, RULES, Rule, examine};
+pub use rule::{Finding, RULES, Rule, examine};
 pub use source::{Source, Unreadable};
 pub use stack::{Consumed, Resource, Stack, binary_of};

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use crate::stack::Stack;
-use crate::{alarms, api, bus, keys, mappings, policies, queues, roles, tables};
+use crate::{alarms, api, bus, keys, mappings, parameters, policies, queues, roles, tables};
 
 /// One sentence for each thing that is wrong, beginning with its place.
 pub(crate) type Findings = Vec<String>;
@@ -143,11 +143,16 @@ pub const RULES: &[Rule] = rules![
     "api-limits", api::limits,
         "The HTTP API has limits, and says who called",
         "set DefaultRouteSettings with both Throttling limits, and AccessLogSettings, as in infra/api.yaml";
-];
-
-/// An alarm for each path that can lose, delay or double.
-pub const ALARM_RULES: &[Rule] = rules![
+    "parameters", parameters::bounded,
+        "A parameter that is empty or out of bounds is refused before anything is made",
+        "give it an AllowedPattern or AllowedValues; a number MinValue and MaxValue";
     "alarms", alarms::complete,
-        "Each path that can lose, delay or double has an alarm that somebody hears, with its runbook",
-        "add the alarm to infra/, with AlarmActions and the path docs/runbooks/NAME.md in its description";
+        "Each path that can lose, delay or double has an alarm that watches its metric, letter by letter",
+        "add the alarm as infra/ has it; for a stage that nobody is paged for, say so: Alarms=none";
+    "alarms-silence", alarms::silence,
+        "A silent auditor is an alarm: silence is told from health",
+        "set TreatMissingData: breaching at the alarm on Ticks";
+    "alarms-told", alarms::told,
+        "An alarm says how bad it is, tells somebody of its end too, and links to what to do",
+        "begin AlarmDescription with critical: or warning:, end it with the runbook's link; AlarmActions and OKActions: the topic of alarms";
 ];

@@ -12,6 +12,8 @@ use crate::source::Source;
 pub struct Stack {
     resources: Vec<Resource>,
     parameters: Value,
+    chosen: BTreeMap<String, Value>,
+    declared: Vec<(String, Value)>,
 }
 
 /// One resource.
@@ -87,7 +89,13 @@ impl Stack {
                 resources.push(Resource { place: place(&scope, name), kind, body: resolver.resolve(&scope, body) });
             }
         }
-        Self { resources, parameters: source.root["Parameters"].clone() }
+        let templates = source.nested.iter().map(|(url, template)| (file_of(url), template));
+        let of = |(file, template): (&str, &Value)| -> Vec<(String, Value)> {
+            let all = template["Parameters"].as_object().into_iter().flatten();
+            all.map(|(name, body)| (format!("{file}: {name}"), body.clone())).collect()
+        };
+        let declared = std::iter::once(("the template", &source.root)).chain(templates).flat_map(of).collect();
+        Self { resources, parameters: source.root["Parameters"].clone(), chosen: resolver.chosen, declared }
     }
 
     /// Every resource.
@@ -103,6 +111,21 @@ impl Stack {
     /// What the root template says of a parameter, or null.
     pub fn parameter(&self, name: &str) -> &Value {
         &self.parameters[name]
+    }
+
+    /// What somebody chose for a parameter of the root template, instead of its default.
+    pub fn chosen(&self, name: &str) -> Option<&Value> {
+        self.chosen.get(name)
+    }
+
+    /// Is it to last? Yes, unless somebody has chosen another stage.
+    pub fn is_prod(&self) -> bool {
+        self.chosen("Stage").is_none_or(|stage| stage == "prod")
+    }
+
+    /// Every parameter of every template, with its place.
+    pub(crate) fn declared(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.declared.iter().map(|(place, parameter)| (place.as_str(), parameter))
     }
 
     /// The resource that a `Ref` or a `GetAtt` names.
@@ -143,6 +166,11 @@ impl Stack {
         let managed = items(role.property("ManagedPolicyArns")).iter().filter_map(|policy| self.follow(policy));
         own.chain(managed.map(|policy| policy.property("PolicyDocument"))).flat_map(statements)
     }
+}
+
+/// `tables.yaml`.
+fn file_of(url: &str) -> &str {
+    url.rsplit('/').next().unwrap_or(url)
 }
 
 /// The crate whose binary a function runs.

@@ -29,7 +29,7 @@ pub(crate) fn protection(stack: &Stack) -> Findings {
             (*recovery == true, "point-in-time recovery must be on"),
             (*table.at("/DeletionPolicy") == "Retain", "DeletionPolicy must be Retain"),
             (*table.at("/UpdateReplacePolicy") == "Retain", "UpdateReplacePolicy must be Retain"),
-            (*protected == true, "DeletionProtectionEnabled must be true in prod"),
+            (*protected == true || !stack.is_prod(), "DeletionProtectionEnabled must be true in prod"),
         ];
         let broken = demands.iter().filter(|(holds, _)| !holds);
         findings.extend(broken.map(|(_, demand)| format!("{}: {demand}", table.place)));

@@ -30,9 +30,9 @@ const READ_UNIT: f64 = 0.125e-6;
 const ALARM: f64 = 0.10;
 const COMPOSITE: f64 = 0.50;
 const METRIC: f64 = 0.30;
-/// What the auditor says each minute, whatever there is: ticks, five sums, the sweep's age. Of a consumer it says something
+/// What the auditor says each minute, whatever there is: ticks, five sums, whether usage was folded, the sweep's age. Of a consumer it says something
 /// only when there is something to say.
-const METRICS: f64 = 7.0;
+const METRICS: f64 = 8.0;
 const KEY: f64 = 1.00;
 const KEY_REQUEST: f64 = 3.00e-6;
 /// A queue's data key is asked for anew each hour, by who sends and by who takes.

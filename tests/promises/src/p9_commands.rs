@@ -10,6 +10,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("p9_the_same_key_with_another_body_is_422", other_body),
     ("p9_a_concurrent_pair_is_executed_once", pair),
     ("p9_a_repeated_cancellation_is_answered_and_not_refused", repeated_cancel),
+    ("p9_who_decides_on_a_version_that_is_gone_gets_409_with_the_current_one", stale),
     ("p9_keys_are_per_tenant", per_tenant),
 ];
 
@@ -54,6 +55,23 @@ fn repeated_cancel(stack: &Stack) -> Result<()> {
     ensure!(first.status == 200 && again.replayed && again.text == first.text, "{first:?} {again:?}");
     let another = stack.ask("POST", &path, "p9-cancel", "k-3", "{}")?;
     ensure!(another.status == 409 && another.field("version")? == "2", "{another:?}");
+    Ok(())
+}
+
+fn stale(stack: &Stack) -> Result<()> {
+    let order = stack.place("p9-stale", "k-1", "tea")?;
+    let path = format!("/orders/{}/cancel", order.id);
+    let seeing = |version, key| {
+        let headers = [("idempotency-key", key), ("content-type", "application/json"), ("if-match", version)];
+        stack.ask_with("POST", &path, "p9-stale", &headers, b"{}")
+    };
+    let early = seeing("\"7\"", "k-2")?;
+    ensure!(early.status == 409 && early.field("error")? == "stale_version", "{early:?}");
+    ensure!(early.json()?["version"] == 1, "{early:?}");
+    let right = seeing("\"1\"", "k-3")?;
+    ensure!(right.status == 200 && right.json()?["version"] == 2, "{right:?}");
+    let again = seeing("\"1\"", "k-3")?;
+    ensure!(again.replayed && again.text == right.text, "{again:?}");
     Ok(())
 }
 

@@ -280,7 +280,7 @@ fn policies_and_tables() -> Vec<Break> {
 }
 
 fn alarms() -> Vec<Break> {
-    let rule = "what can lose, delay or double has an alarm";
+    let rule = "alarms";
     let parameter = |name: &str| format!("/Resources/InventoryConsumer/Properties/Parameters/{name}");
     let mut breaks: Vec<Break> = vec![
         (rule, CONSUMER, "/Resources/ParkedAlarm/Properties/MetricName", json!("ParkedRow")),
@@ -301,13 +301,15 @@ fn alarms() -> Vec<Break> {
         (rule, ROOT, leak(parameter("OpsTopicArn")), Value::Null),
     ]);
     let silent = "/Resources/AuditorSilentAlarm/Properties/TreatMissingData";
-    breaks.push(("a silent auditor is an alarm", ALARMS, silent, json!("notBreaching")));
-    let rule = "alarms tell somebody, and name a runbook";
+    breaks.push(("alarms-silence", ALARMS, silent, json!("notBreaching")));
     let nowhere = json!({ "Fn::Sub": "critical: x. ${Runbooks}/nowhere.md" });
+    let parked = "/Resources/ParkedAlarm/Properties/AlarmDescription";
+    breaks.push(("the runbook of an alarm is there", CONSUMER, parked, nowhere));
+    let rule = "alarms-told";
     let unweighed = json!({ "Fn::Sub": "x. ${Runbooks}/parked.md" });
     breaks.extend([
-        (rule, CONSUMER, "/Resources/ParkedAlarm/Properties/AlarmDescription", nowhere),
-        (rule, CONSUMER, "/Resources/ParkedAlarm/Properties/AlarmDescription", unweighed),
+        (rule, CONSUMER, parked, json!({ "Fn::Sub": "critical: something is wrong." })),
+        (rule, CONSUMER, parked, unweighed),
         (rule, CONSUMER, "/Resources/LagAlarm/Properties/OKActions", Value::Null),
         (rule, ALARMS, "/Resources/PipelineUnhealthyAlarm/Properties/AlarmActions", json!([])),
     ]);

@@ -33,9 +33,7 @@ const RULES: &[Rule] = &[
     ("an API takes only tokens of its issuer", api::tokens),
     ("who forwards events is told of the bus", bus::told),
     ("a function adds to the journal what it records", code::journal),
-    ("what can lose, delay or double has an alarm", alarms::watched),
-    ("a silent auditor is an alarm", alarms::silence),
-    ("alarms tell somebody, and name a runbook", alarms::told),
+    ("the runbook of an alarm is there", alarms::runbooks),
 ];
 
 /// The stack as it is in production, where everything is asked for.

@@ -104,6 +104,13 @@ fn lasting() -> Vec<Break> {
         ("no-forgetting", ROOT, "/Parameters/OutboxRetentionDays/Default", json!(7)),
         ("no-forgetting", ROOT, "/Parameters/OutboxRetentionDays/AllowedValues", json!([0, 14, 30])),
         ("no-forgetting", ROOT, "/Parameters/OutboxRetentionDays/AllowedValues", Value::Null),
+        ("parameters", ROOT, "/Parameters/TokenAudience/AllowedPattern", Value::Null),
+        ("parameters", ROOT, "/Parameters/TenantBurst/MaxValue", Value::Null),
+        ("parameters", ROOT, "/Parameters/OutboxRetentionDays/Default", json!(-1)),
+        ("parameters", ROOT, "/Parameters/LogLevel/Default", json!("")),
+        ("parameters", CONSUMER, "/Parameters/VisibilitySeconds/MinValue", Value::Null),
+        ("parameters", CONSUMER, "/Parameters/MaxReceiveCount/Default", json!(0)),
+        ("parameters", API, "/Parameters/Stage/AllowedPattern", Value::Null),
         ("logs-end", ROOT, "/Resources/LogGroup/Properties/RetentionInDays", Value::Null),
         ("logs-end", ROOT, "/Resources/RelayFunction/Properties/LoggingConfig", Value::Null),
     ]

@@ -251,6 +251,22 @@ mod tests {
     }
 
     #[test]
+    fn no_attribute_of_a_message_says_what_it_is_good_for() {
+        let record = |attributes: serde_json::Value| {
+            let said = json!({ "Records": [{
+                "messageId": "m", "receiptHandle": "r", "body": "x", "messageAttributes": attributes,
+                "attributes": { "MessageGroupId": "acme#0", "ApproximateReceiveCount": "1", "SentTimestamp": "99999999999999" },
+                "eventSourceARN": "arn:aws:sqs:us-east-1:1:inventory.fifo"
+            }] });
+            deliveries(said).unwrap().remove(0)
+        };
+        let forged = |name: &str| json!({ name: { "dataType": "String", "stringValue": "true" } });
+        for name in ["replay", "ticket", "tenant_id", "verb"] {
+            assert_eq!(record(forged(name)), record(json!({})), "{name} is not even read");
+        }
+    }
+
+    #[test]
     fn a_wait_is_never_shortened_and_at_most_a_fifth_longer() {
         for random in [0, 7, 200, 201, u128::MAX] {
             for wait in [0, 1, 900].map(Duration::from_secs) {

@@ -28,6 +28,8 @@ use crate::{AwsStore, EventBus, clients, config, telemetry};
 
 /// Largest request body, in bytes.
 pub const BODY_BYTES: usize = 128 * 1024;
+/// The header by which a caller says which version it has seen.
+const SEEN: &str = "if-match";
 
 /// One request, its tenant and correlation known.
 #[derive(Debug)]
@@ -186,6 +188,25 @@ impl HttpRequest {
         let key = IdempotencyKey::parse(key.to_str().unwrap_or("\u{fffd}"));
         key.map_err(|error| bad(format!("the header idempotency-key: {error}")))
     }
+
+    /// 409 with the current version, if the caller says by `if-match: "2"` that it has seen another one. Who says nothing
+    /// decides on any version; 400 when the header is no version.
+    pub fn saw(&self, current: Seq) -> Result<(), HttpError> {
+        let Some(seen) = self.headers.get(SEEN) else { return Ok(()) };
+        let seen = seen.to_str().ok().and_then(|seen| seen.trim_matches('"').parse().ok());
+        let seen = seen.map(Seq).ok_or_else(|| bad("the header if-match: write the version that you saw, as \"2\""))?;
+        if seen == current {
+            return Ok(());
+        }
+        let how = "it has changed since you saw it: look at it again, and ask under a new idempotency key";
+        Err(HttpError::new(409, "stale_version", how).at_version(current))
+    }
+
+    /// What is asked, for the hash: who saw another version asks for something else.
+    fn operation(&self) -> String {
+        let seen = self.headers.get(SEEN).map(|seen| format!(" {}", String::from_utf8_lossy(seen.as_bytes())));
+        format!("{} {}{}", self.method, self.path, seen.unwrap_or_default())
+    }
 }
 
 /// 400 with a sentence.
@@ -251,7 +272,7 @@ impl<'a> Api<'a> {
         let command = Request {
             tenant: request.tenant.clone(),
             key: Some(request.idempotency_key()?),
-            hash: request_hash(&format!("{} {}", request.method, request.path), &request.body),
+            hash: request_hash(&request.operation(), &request.body),
             correlation_id: request.correlation_id.clone(),
             traceparent: request.headers.get("traceparent").and_then(|it| it.to_str().ok()?.parse().ok()),
         };
@@ -417,4 +438,46 @@ fn response(reply: Reply) -> ApiGatewayV2httpResponse {
     response.headers = headers;
     response.body = Some(aws_lambda_events::encodings::Body::Text(reply.body));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn request(headers: &serde_json::Value) -> HttpRequest {
+        let event = json!({
+            "version": "2.0", "routeKey": "$default", "rawPath": "/orders/o-1/cancel", "rawQueryString": "", "headers": headers,
+            "requestContext": { "http": { "method": "POST", "path": "/orders/o-1/cancel" } }, "isBase64Encoded": false
+        });
+        let (tenant, fresh) = (TenantId::parse("acme").unwrap(), EventId::new(Timestamp::default(), 1));
+        read_request(event, tenant, fresh).unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_stale_version_is_409_with_the_current_one() {
+        let saw = |seen: &str| request(&json!({ "if-match": seen })).saw(Seq(3));
+        assert_eq!((saw("\"3\""), saw("3"), request(&json!({})).saw(Seq(3))), (Ok(()), Ok(()), Ok(())));
+        let stale = saw("\"2\"").unwrap_err();
+        let answer = refusal(stale);
+        assert_eq!(answer.status_code, 409);
+        let Some(aws_lambda_events::encodings::Body::Text(body)) = answer.body else { panic!("no body") };
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((&body["error"], &body["version"]), (&json!("stale_version"), &json!(3)));
+        for wrong in ["*", "two", "-1", ""] {
+            assert_eq!(saw(wrong).unwrap_err().status, 400, "{wrong}");
+        }
+        let (seen, other) = (request(&json!({ "if-match": "2" })), request(&json!({})));
+        assert_ne!(seen.operation(), other.operation(), "another request, which must not get the kept answer");
+    }
+
+    #[test]
+    fn above_the_limit_it_is_429_and_says_in_whole_seconds_when_to_come_back() {
+        let throttled = Throttled { wait: Duration::from_secs(7), tell: false };
+        let answer = refusal(CommandError::Throttled(throttled).into());
+        assert_eq!((answer.status_code, answer.headers["retry-after"].to_str().unwrap()), (429, "7"));
+    }
 }

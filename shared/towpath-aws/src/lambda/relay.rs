@@ -173,9 +173,15 @@ mod tests {
     fn an_insert_is_a_row_and_anything_else_is_ignored() {
         let Ok(Record::Row(row)) = read(&record(&image())) else { panic!("not a row: {:?}", read(&record(&image()))) };
         assert_eq!(row.envelope.aggregate().to_string(), "acme#order#o-1");
-        let mut removed = record(&image());
-        removed["eventName"] = json!("REMOVE");
-        assert!(matches!(read(&removed), Ok(Record::Ignored)));
+        for name in ["REMOVE", "MODIFY", "insert", ""] {
+            let mut other = record(&image());
+            other["eventName"] = json!(name);
+            assert!(matches!(read(&other), Ok(Record::Ignored)), "{name}");
+            other["dynamodb"].as_object_mut().unwrap().remove("NewImage");
+            assert!(matches!(read(&other), Ok(Record::Ignored)), "{name} without its image");
+        }
+        let expired = json!({ "eventName": "REMOVE", "userIdentity": { "principalId": "dynamodb.amazonaws.com", "type": "Service" } });
+        assert!(matches!(read(&expired), Ok(Record::Ignored)), "what TTL takes is no event");
     }
 
     #[test]
@@ -183,6 +189,8 @@ mod tests {
         for (attribute, value) in [
             ("data", json!({"S": "{broken"})),
             ("seq", json!({"N": "1e400"})),
+            ("seq", json!({"N": "9".repeat(39)})),
+            ("event_version", json!({"N": format!("1.{}", "0".repeat(38))})),
             ("aggregate", json!({"S": "acme#order"})),
             ("format", json!({"N": "7"})),
             ("kind", json!({"B": "AAAA"})),
@@ -195,13 +203,19 @@ mod tests {
             image[attribute] = value;
             assert!(matches!(read(&record(&image)), Ok(Record::Unreadable(_))), "{attribute}");
         }
+        let mut imageless = record(&image());
+        imageless["dynamodb"].as_object_mut().unwrap().remove("NewImage");
+        assert!(matches!(read(&imageless), Ok(Record::Unreadable(_))), "an insert is kept, never ignored");
     }
 
     #[test]
     fn a_stream_without_new_images_fails_loudly() {
-        let mut keys_only = record(&image());
-        keys_only["dynamodb"]["StreamViewType"] = json!("KEYS_ONLY");
-        assert!(read(&keys_only).is_err());
+        for view in ["KEYS_ONLY", "OLD_IMAGE"] {
+            let mut wrong = record(&image());
+            wrong["dynamodb"]["StreamViewType"] = json!(view);
+            wrong["dynamodb"].as_object_mut().unwrap().remove("NewImage");
+            assert!(read(&wrong).unwrap_err().contains("set StreamViewType to NEW_IMAGE"), "{view}");
+        }
     }
 
     #[test]
