@@ -80,6 +80,7 @@ const FILES: &[(&str, &str)] = files![
     "infra/operations.yaml" from "infra/operations.yaml",
     "infra/keys.yaml" from "infra/keys.yaml",
     "infra/receiver.yaml" from "infra/receiver.yaml",
+    "infra/releases.yaml" from "infra/releases.yaml",
     "infra/tables.yaml" from "infra/tables.yaml",
     "infra/topics.yaml" from "infra/topics.yaml",
     "rustfmt.toml" from "rustfmt.toml",
