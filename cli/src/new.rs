@@ -73,6 +73,7 @@ const FILES: &[(&str, &str)] = files![
     "functions/tickets-api/Cargo.toml" from "cli/template/functions/tickets-api/Cargo.toml.in",
     "functions/tickets-api/src/lib.rs" from "cli/template/functions/tickets-api/src/lib.rs",
     "functions/tickets-api/src/main.rs" from "cli/template/functions/tickets-api/src/main.rs",
+    "infra/access.yaml" from "infra/access.yaml",
     "infra/alarms.yaml" from "infra/alarms.yaml",
     "infra/api.yaml" from "infra/api.yaml",
     "infra/bus.yaml" from "infra/bus.yaml",
