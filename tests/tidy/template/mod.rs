@@ -5,6 +5,7 @@ mod alarms;
 mod api;
 mod broken;
 mod bus;
+mod capacity;
 mod code;
 mod policy;
 mod releases;
