@@ -94,6 +94,7 @@ const FILES: &[(&str, &str)] = files![
     "tests/local/expand.py" from "tests/local/expand.py",
     "tests/local/requirements-emulator.txt" from "tests/local/requirements-emulator.txt",
     "tests/local/requirements-tools.txt" from "tests/local/requirements-tools.txt",
+    "tests/local/stages.py" from "tests/local/stages.py",
     "tests/local/stack.py" from "tests/local/stack.py",
     "tests/local/tokens.py" from "tests/local/tokens.py",
 ];
