@@ -242,9 +242,10 @@ lint: venvs ## format, clippy, and the template as written and as expanded
 
 deploy: venvs crates ## build for AWS and show what would change there, with your own credentials (ISSUER=https://… AUDIENCE=… whose tokens the API takes, STAGE=prod YES=1 does it, PARAMETERS='Lanes=4')
 	target/$(HOST)/release/towpath catalogue check --released
+	@$(PYTHON) tests/local/stages.py $(STAGE) > /dev/null
 	sam build --build-dir .aws-sam/aws --parameter-overrides Architecture=$(ARCHITECTURE)
 	sam deploy --template-file .aws-sam/aws/template.yaml --config-file $(CURDIR)/samconfig.toml --no-execute-changeset \
-		--stack-name towpath-$(STAGE) --parameter-overrides Stage=$(STAGE) Architecture=$(ARCHITECTURE) $(PARAMETERS) \
+		--config-env $(STAGE) --parameter-overrides $$($(PYTHON) tests/local/stages.py $(STAGE)) Architecture=$(ARCHITECTURE) $(PARAMETERS) \
 		TokenIssuer=$(or $(ISSUER),$(error say whose tokens the API takes: make deploy ISSUER=https://… AUDIENCE=…)) \
 		TokenAudience=$(or $(AUDIENCE),$(error say for whom the tokens are: make deploy ISSUER=https://… AUDIENCE=…))
 	target/$(HOST)/release/towpath changes towpath-$(STAGE) $(if $(YES),--yes)

@@ -1,7 +1,9 @@
 //! `towpath changes`: what the newest change set of a stack would do, nested stacks included. It refuses one that would replace
-//! or remove what holds data or a place in it: a table, a stream, a queue, a topic, a key, a mapping. With --yes it executes.
+//! or remove what holds data or a place in it: a table, a stream, a queue, a topic, a key, a mapping; and one that would have old
+//! code go on beside a new generation of its consumer, which it refuses to. With --yes it executes.
 //! Must not know: how a change set is made.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,7 +15,10 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 use tokio::time::sleep;
 
-use crate::output::{FAILED, exit, say, table};
+use crate::lock;
+use crate::output::{FAILED, Usage, exit, say, table};
+use crate::pipeline::Pipeline;
+use crate::stack::{self, Stack, Target};
 
 /// Time between two looks at a stack that changes.
 const LOOK: Duration = Duration::from_secs(5);
@@ -26,6 +31,8 @@ const KEPT: [&str; 6] = [
     "AWS::Lambda::EventSourceMapping",
     "AWS::Events::Archive",
 ];
+/// The deployment that moves an alias in one step.
+const AT_ONCE: &str = "AllAtOnce";
 
 /// Which stack's change set, and whether to execute it.
 #[derive(Debug, Args)]
@@ -35,6 +42,9 @@ pub(crate) struct Options {
     /// A resource that may be replaced or removed, by its logical id: `OrderSummaryConsumer/Queue`. It may be given again.
     #[arg(long, value_name = "ID")]
     allow: Vec<String>,
+    /// What generation each consumer's code is.
+    #[arg(long, value_name = "FILE", default_value = "consumers.lock")]
+    lock: PathBuf,
     /// Execute it. Without this, only what it would do is shown.
     #[arg(long)]
     yes: bool,
@@ -62,8 +72,8 @@ struct Change {
     danger: Option<String>,
 }
 
-pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
-    let client = Client::new(&towpath_aws::load_sdk_config().await);
+pub(crate) async fn run(target: &Target, options: &Options) -> Result<ExitCode> {
+    let client = stack::cloudformation(&towpath_aws::load_sdk_config().await, &target.calls);
     let Some(change_set) = newest(&client, &options.name).await? else {
         say(options.json, &serde_json::json!({ "changes": [] }), || {
             format!(
@@ -73,7 +83,10 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
         })?;
         return Ok(ExitCode::SUCCESS);
     };
-    let changes = read(&client, &change_set).await?;
+    let (mut changes, how) = read(&client, &change_set).await?;
+    if how.is_some_and(|how| how != AT_ONCE) {
+        changes.splice(0..0, begun(&target.named(&options.name), options).await?);
+    }
     let refused: Vec<&str> = changes
         .iter()
         .filter(|change| change.danger.is_some() && !options.allow.contains(&change.id))
@@ -82,11 +95,11 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
     let (is_refused, executed) = (!refused.is_empty(), refused.is_empty() && options.yes);
     let verdict = match (is_refused, executed) {
         (true, _) => format!(
-            "Refused: it would lose what {} holds. Change the template so that it stays, or, if nothing is in it, give --allow ID.",
+            "Refused because of {}. Change what the last column says, or, if you know better, give --allow ID.",
             refused.join(", ")
         ),
         (false, true) => "Executed.".to_owned(),
-        (false, false) => "Nothing that holds data would be lost. Execute it with --yes.".to_owned(),
+        (false, false) => "Nothing stands in its way. Execute it with --yes.".to_owned(),
     };
     if executed {
         let done = client.execute_change_set().change_set_name(&change_set).send().await;
@@ -138,14 +151,50 @@ async fn newest(client: &Client, stack: &str) -> Result<Option<String>> {
     Ok(newest.map(|(_, change_set)| change_set))
 }
 
-/// All changes of a change set and of those of its nested stacks.
-async fn read(client: &Client, change_set: &str) -> Result<Vec<Change>> {
+/// Consumers whose next generation this change would begin while code of the last one goes on. A process of that code which
+/// starts later refuses to, and after a rollback nobody could start.
+async fn begun(target: &Target, options: &Options) -> Result<Vec<Change>> {
+    let stack = Stack::find(target).await?;
+    if stack.tables().is_err() {
+        return Ok(Vec::new()); // it is not there yet, so nobody has begun anything
+    }
+    let lock = std::fs::read_to_string(&options.lock).map_err(|_| {
+        let lock = options.lock.display();
+        Usage(format!("{lock} is not here, and a slow deployment must not begin a generation: give --lock FILE"))
+    })?;
+    let known = Pipeline::of(&stack, target).await?.consumers;
+    let known: Vec<(&str, u32)> =
+        known.iter().map(|known| (known.consumer.name.as_str(), known.consumer.generation)).collect();
+    Ok(generations(&lock, &known))
+}
+
+fn generations(lock: &str, known: &[(&str, u32)]) -> Vec<Change> {
+    let locked = lock::generations(lock);
+    let begins = known.iter().filter_map(|(name, there)| {
+        let here = *locked.get(name)?;
+        let danger =
+            "its old code does not start beside the new, nor after a rollback: deploy with Deployment=AllAtOnce";
+        (here > *there).then(|| Change {
+            id: (*name).to_owned(),
+            kind: format!("generation {there} to {here}"),
+            action: "Begin".to_owned(),
+            danger: Some(danger.to_owned()),
+        })
+    });
+    begins.collect()
+}
+
+/// All changes of a change set and of those of its nested stacks, and how new code is to take over.
+async fn read(client: &Client, change_set: &str) -> Result<(Vec<Change>, Option<String>)> {
     let (mut changes, mut open) = (Vec::new(), vec![(String::new(), change_set.to_owned())]);
+    let mut how = None;
     while let Some((within, arn)) = open.pop() {
         let mut page = None;
         loop {
             let asked = client.describe_change_set().change_set_name(&arn).set_next_token(page).send().await;
             let found = asked.map_err(anyhow::Error::from).with_context(|| format!("{arn} cannot be read"))?;
+            let of_it = found.parameters().iter().find(|given| given.parameter_key() == Some("Deployment"));
+            how = how.or_else(|| of_it.and_then(|given| given.parameter_value()).map(str::to_owned));
             for change in found.changes().iter().filter_map(|change| change.resource_change()) {
                 let seen = look(&within, change);
                 if let Some(nested) = change.change_set_id() {
@@ -160,7 +209,7 @@ async fn read(client: &Client, change_set: &str) -> Result<Vec<Change>> {
         }
     }
     changes.sort_by(|a, b| (a.danger.is_none(), &a.id).cmp(&(b.danger.is_none(), &b.id)));
-    Ok(changes)
+    Ok((changes, how))
 }
 
 fn look(within: &str, change: &ResourceChange) -> Change {
@@ -227,5 +276,16 @@ mod tests {
             assert_eq!(change(kind, ChangeAction::Modify, Some(Replacement::True), ""), None);
             assert_eq!(change(kind, ChangeAction::Remove, None, ""), None);
         }
+    }
+
+    #[test]
+    fn a_slow_deployment_that_begins_a_generation_is_refused_and_any_other_is_not() {
+        let lock = "# names\ninventory 2 a.b=beginning\nshipping 1 c.d=beginning\nnew 1 e.f=beginning\n";
+        let begun = |known: &[(&str, u32)]| -> Vec<String> {
+            generations(lock, known).into_iter().map(|change| format!("{}: {}", change.id, change.kind)).collect()
+        };
+        assert_eq!(begun(&[("inventory", 1), ("shipping", 1)]), ["inventory: generation 1 to 2"]);
+        assert!(begun(&[("inventory", 2), ("shipping", 1), ("gone", 7)]).is_empty());
+        assert!(generations(lock, &[("inventory", 1)]).iter().all(|change| change.danger.is_some()));
     }
 }

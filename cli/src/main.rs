@@ -1,5 +1,6 @@
 //! `towpath`: look at a deployed pipeline and operate it. Each command is a module; this file only names them.
 
+mod access;
 mod audit;
 mod blocked;
 mod catalogue;
@@ -9,6 +10,7 @@ mod doctor;
 mod fingerprint;
 mod hold;
 mod journal;
+mod lock;
 mod metrics;
 mod new;
 mod orders;
@@ -33,6 +35,9 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 struct Cli {
     #[command(flatten)]
     stack: stack::Target,
+    /// Add to this file what is asked of AWS, one action a line.
+    #[arg(long, global = true, value_name = "FILE", hide = true)]
+    calls: Option<std::path::PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -62,6 +67,8 @@ enum Command {
     /// Check the event catalogue, write its pages, release it.
     #[command(subcommand)]
     Catalogue(catalogue::Verb),
+    /// Show what each command asks of AWS, and for whom of reader, operator and admin it is.
+    Access(access::Options),
     /// Show what a stack's newest change set would do; refuse to lose data; execute it with --yes.
     Changes(changes::Options),
     /// Write a fresh repository with a small domain of its own.
@@ -76,12 +83,17 @@ async fn main() -> ExitCode {
         Ok(()) => run(&cli).await,
         Err(error) => Err(error),
     };
-    match done {
+    let typed = access::typed(&matches);
+    let kept = cli.calls.as_ref().map_or(Ok(()), |file| cli.stack.calls.keep(file, &typed));
+    match done.and_then(|code| Ok(kept.map(|()| code)?)) {
         Ok(code) => code,
         Err(error) => {
             #[allow(clippy::print_stderr, reason = "this is where a command line program says what went wrong")]
             {
                 eprintln!("towpath: {error:#}");
+                if let Some(refused) = cli.stack.calls.refused() {
+                    eprintln!("towpath: {}", access::sentence(&typed, &refused, &cli.stack.calls));
+                }
             }
             output::exit(if error.is::<output::Usage>() { output::USAGE } else { output::FAILED })
         }
@@ -100,7 +112,8 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Tenants(verb) => tenants::run(&cli.stack, verb).await,
         Command::Doctor(options) => doctor::run(&cli.stack, options).await,
         Command::Catalogue(verb) => catalogue::run(verb),
-        Command::Changes(options) => changes::run(options).await,
+        Command::Access(options) => access::run(options),
+        Command::Changes(options) => changes::run(&cli.stack, options).await,
         Command::New(options) => new::run(options),
     }
 }

@@ -75,6 +75,7 @@ const FILES: &[(&str, &str)] = files![
     "functions/tickets-api/Cargo.toml" from "cli/template/functions/tickets-api/Cargo.toml.in",
     "functions/tickets-api/src/lib.rs" from "cli/template/functions/tickets-api/src/lib.rs",
     "functions/tickets-api/src/main.rs" from "cli/template/functions/tickets-api/src/main.rs",
+    "infra/access.yaml" from "infra/access.yaml",
     "infra/alarms.yaml" from "infra/alarms.yaml",
     "infra/api.yaml" from "infra/api.yaml",
     "infra/bus.yaml" from "infra/bus.yaml",
@@ -82,6 +83,7 @@ const FILES: &[(&str, &str)] = files![
     "infra/operations.yaml" from "infra/operations.yaml",
     "infra/keys.yaml" from "infra/keys.yaml",
     "infra/receiver.yaml" from "infra/receiver.yaml",
+    "infra/releases.yaml" from "infra/releases.yaml",
     "infra/tables.yaml" from "infra/tables.yaml",
     "infra/topics.yaml" from "infra/topics.yaml",
     "rustfmt.toml" from "rustfmt.toml",
@@ -94,6 +96,7 @@ const FILES: &[(&str, &str)] = files![
     "tests/local/expand.py" from "tests/local/expand.py",
     "tests/local/requirements-emulator.txt" from "tests/local/requirements-emulator.txt",
     "tests/local/requirements-tools.txt" from "tests/local/requirements-tools.txt",
+    "tests/local/stages.py" from "tests/local/stages.py",
     "tests/local/stack.py" from "tests/local/stack.py",
     "tests/local/tokens.py" from "tests/local/tokens.py",
 ];

@@ -32,11 +32,11 @@ impl Pipeline {
 
     /// The pipeline of a stack that was found.
     pub(crate) async fn of(stack: &Stack, target: &Target) -> Result<Self> {
-        let store = AwsStore::new(aws_sdk_dynamodb::Client::new(&stack.sdk), stack.tables()?, 0);
+        let store = AwsStore::new(stack.dynamodb(), stack.tables()?, 0);
         let consumers = store.registered().await.with_context(|| {
             format!("the tables of {} cannot be read: check the region, the account and your permissions", stack.name)
         })?;
-        let sqs = aws_sdk_sqs::Client::new(&stack.sdk);
+        let sqs = stack.sqs();
         let log_group = stack.output("LogGroup")?;
         Ok(Self { name: stack.name.clone(), store, consumers, log_group, sqs, option: target.option() })
     }

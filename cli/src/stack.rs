@@ -9,6 +9,7 @@ use aws_config::{Region, SdkConfig};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use serde::Deserialize;
+use towpath_aws::calls::Calls;
 use towpath_aws::config::Tables;
 
 use crate::output::Usage;
@@ -25,9 +26,17 @@ pub(crate) struct Target {
     /// The environment says it: it need not be typed again.
     #[arg(skip)]
     is_known: bool,
+    /// Everything that is asked of AWS.
+    #[arg(skip)]
+    pub(crate) calls: Calls,
 }
 
 impl Target {
+    /// The stack of this name.
+    pub(crate) fn named(&self, stack: &str) -> Self {
+        Self { stack: Some(stack.to_owned()), stack_file: None, is_known: false, calls: self.calls.clone() }
+    }
+
     /// Looks where the choice comes from: what was typed goes before what the environment says.
     pub(crate) fn settle(&mut self, matches: &ArgMatches) -> Result<()> {
         let from = |name, source| matches.value_source(name) == Some(source);
@@ -75,7 +84,8 @@ pub(crate) fn command(option: &str, rest: &str) -> String {
 /// What a stack says of itself.
 pub(crate) struct Stack {
     /// How to reach it.
-    pub(crate) sdk: SdkConfig,
+    sdk: SdkConfig,
+    calls: Calls,
     /// Its name, for people.
     pub(crate) name: String,
     outputs: HashMap<String, String>,
@@ -93,8 +103,8 @@ impl Stack {
     /// Finds the stack, or says what to give.
     pub(crate) async fn find(target: &Target) -> Result<Self> {
         match (&target.stack_file, &target.stack) {
-            (Some(path), _) => Self::from_file(path).await,
-            (None, Some(name)) => Self::from_cloudformation(name).await,
+            (Some(path), _) => Self::from_file(path, &target.calls).await,
+            (None, Some(name)) => Self::from_cloudformation(name, &target.calls).await,
             (None, None) => {
                 let how = "which stack? give --stack NAME, or --stack-file .local/run/stack.json after `make up`";
                 Err(Usage(how.into()).into())
@@ -102,7 +112,7 @@ impl Stack {
         }
     }
 
-    async fn from_file(path: &PathBuf) -> Result<Self> {
+    async fn from_file(path: &PathBuf, calls: &Calls) -> Result<Self> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("{} cannot be read: run `make run` or `make up` first", path.display()))?;
         let file: StackFile =
@@ -115,12 +125,12 @@ impl Stack {
             let key = aws_sdk_dynamodb::config::Credentials::new("test", "test", None, None, "local");
             sdk.set_credentials_provider(Some(aws_sdk_dynamodb::config::SharedCredentialsProvider::new(key)));
         }
-        Ok(Self { sdk: sdk.build(), name: file.stack_name, outputs: file.outputs })
+        Ok(Self::new(sdk.build(), calls, file.stack_name, file.outputs))
     }
 
-    async fn from_cloudformation(name: &str) -> Result<Self> {
+    async fn from_cloudformation(name: &str, calls: &Calls) -> Result<Self> {
         let sdk = towpath_aws::load_sdk_config().await;
-        let cloudformation = aws_sdk_cloudformation::Client::new(&sdk);
+        let cloudformation = cloudformation(&sdk, calls);
         let region = sdk.region().map_or("no region", Region::as_ref);
         let answer =
             cloudformation.describe_stacks().stack_name(name).send().await.map_err(anyhow::Error::from).with_context(
@@ -135,7 +145,16 @@ impl Stack {
             Some((output.output_key()?.to_owned(), output.output_value()?.to_owned()))
         };
         let outputs = stack.outputs().iter().filter_map(output).collect();
-        Ok(Self { sdk, name: name.to_owned(), outputs })
+        Ok(Self::new(sdk, calls, name.to_owned(), outputs))
+    }
+
+    fn new(sdk: SdkConfig, calls: &Calls, name: String, outputs: HashMap<String, String>) -> Self {
+        let stack = Self { sdk, calls: calls.clone(), name, outputs };
+        if let Ok(tables) = stack.tables() {
+            let policies = stack.outputs.iter().filter(|(name, _)| name.ends_with("PolicyArn"));
+            calls.know(tables, policies.map(|(name, arn)| (name.clone(), arn.clone())).collect());
+        }
+        stack
     }
 
     /// One of the stack's outputs.
@@ -155,4 +174,45 @@ impl Stack {
             progress: self.output("ProgressTable")?,
         })
     }
+
+    /// A client of it that is watched.
+    pub(crate) fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        let config = aws_sdk_dynamodb::config::Builder::from(&self.sdk).interceptor(self.calls.of("dynamodb"));
+        aws_sdk_dynamodb::Client::from_conf(config.build())
+    }
+
+    /// A client of it that is watched.
+    pub(crate) fn sqs(&self) -> aws_sdk_sqs::Client {
+        let config = aws_sdk_sqs::config::Builder::from(&self.sdk).interceptor(self.calls.of("sqs"));
+        aws_sdk_sqs::Client::from_conf(config.build())
+    }
+
+    /// A client of it that is watched.
+    pub(crate) fn sns(&self) -> aws_sdk_sns::Client {
+        let config = aws_sdk_sns::config::Builder::from(&self.sdk).interceptor(self.calls.of("sns"));
+        aws_sdk_sns::Client::from_conf(config.build())
+    }
+
+    /// A client of it that is watched.
+    pub(crate) fn logs(&self) -> aws_sdk_cloudwatchlogs::Client {
+        let config = aws_sdk_cloudwatchlogs::config::Builder::from(&self.sdk).interceptor(self.calls.of("logs"));
+        aws_sdk_cloudwatchlogs::Client::from_conf(config.build())
+    }
+
+    /// A client of it that is watched.
+    pub(crate) fn lambda(&self) -> aws_sdk_lambda::Client {
+        let config = aws_sdk_lambda::config::Builder::from(&self.sdk).interceptor(self.calls.of("lambda"));
+        aws_sdk_lambda::Client::from_conf(config.build())
+    }
+
+    /// A client of it that is watched.
+    pub(crate) fn cloudformation(&self) -> aws_sdk_cloudformation::Client {
+        cloudformation(&self.sdk, &self.calls)
+    }
+}
+
+/// A client of CloudFormation that is watched; it is asked for the stack itself.
+pub(crate) fn cloudformation(sdk: &SdkConfig, calls: &Calls) -> aws_sdk_cloudformation::Client {
+    let config = aws_sdk_cloudformation::config::Builder::from(sdk).interceptor(calls.of("cloudformation"));
+    aws_sdk_cloudformation::Client::from_conf(config.build())
 }

@@ -100,11 +100,11 @@ pub(crate) async fn run(target: &Target, options: &Options) -> Result<ExitCode> 
 async fn look(stack: &Stack, options: &Options) -> Result<Report> {
     let now = now();
     let at = |back_seconds: u64| now.minus(Duration::from_secs(back_seconds));
-    let store = AwsStore::new(aws_sdk_dynamodb::Client::new(&stack.sdk), stack.tables()?, 0);
+    let store = AwsStore::new(stack.dynamodb(), stack.tables()?, 0);
     let since = at(options.hours * 3_600);
     let window = Window { since, until: at(0), settled_before: at(options.grace) };
     let accounts = store.audit(window).await.context("the journal could not be compared with the cursors")?;
-    let logs = aws_sdk_cloudwatchlogs::Client::new(&stack.sdk);
+    let logs = stack.logs();
     let counted = metrics::read(&logs, &stack.output("LogGroup")?, since).await?;
     let line = |(name, account): (towpath::ConsumerName, towpath_aws::audit::Account)| {
         let counted = counted.get(name.as_str()).cloned().unwrap_or_default();

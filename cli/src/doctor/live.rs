@@ -112,7 +112,7 @@ pub(crate) async fn look(target: &Target, bar: &ProgressBar) -> Result<Seen> {
     let resources = resources(&stack).await?;
     bar.inc(1);
     let of = |kind: &str| -> Vec<(String, String)> { resources.get(kind).cloned().unwrap_or_default() };
-    let lambda = aws_sdk_lambda::Client::new(&stack.sdk);
+    let lambda = stack.lambda();
     let mut functions = Vec::new();
     for (_, name) in of("AWS::Lambda::Function") {
         functions.push(function(&lambda, name).await?);
@@ -124,7 +124,7 @@ pub(crate) async fn look(target: &Target, bar: &ProgressBar) -> Result<Seen> {
         mappings.push(mapping.context("lambda:ListEventSourceMappings")?);
     }
     bar.inc(1);
-    let sqs = aws_sdk_sqs::Client::new(&stack.sdk);
+    let sqs = stack.sqs();
     let mut queues = Vec::new();
     for (place, url) in of("AWS::SQS::Queue") {
         let all = sqs.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::All).send().await;
@@ -134,7 +134,7 @@ pub(crate) async fn look(target: &Target, bar: &ProgressBar) -> Result<Seen> {
     bar.inc(1);
     let subscriptions = subscriptions(&stack, of("AWS::SNS::Topic")).await?;
     bar.inc(1);
-    let dynamodb = aws_sdk_dynamodb::Client::new(&stack.sdk);
+    let dynamodb = stack.dynamodb();
     let mut tables = Vec::new();
     for (place, name) in of("AWS::DynamoDB::Table") {
         tables.push(table(&dynamodb, place, name).await?);
@@ -156,7 +156,7 @@ fn is_own(seen: &Seen, mapping: &EventSourceMappingConfiguration) -> bool {
 
 /// Every resource of the stack and of its nested stacks: by type, each with its place and its physical id.
 async fn resources(stack: &Stack) -> Result<BTreeMap<String, Vec<(String, String)>>> {
-    let cloudformation = aws_sdk_cloudformation::Client::new(&stack.sdk);
+    let cloudformation = stack.cloudformation();
     let mut found: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
     let mut open = vec![(String::new(), stack.name.clone())];
     while let Some((scope, name)) = open.pop() {
@@ -196,7 +196,7 @@ async fn function(lambda: &aws_sdk_lambda::Client, name: String) -> Result<Funct
 }
 
 async fn subscriptions(stack: &Stack, topics: Vec<(String, String)>) -> Result<Vec<HashMap<String, String>>> {
-    let sns = aws_sdk_sns::Client::new(&stack.sdk);
+    let sns = stack.sns();
     let mut found = Vec::new();
     for (_, topic) in topics {
         let mut pages = sns.list_subscriptions_by_topic().topic_arn(&topic).into_paginator().items().send();

@@ -1,8 +1,6 @@
 //! What is wrong with tables, and between the consumers that ever started and those that are deployed.
 //! Must not know: how it is asked.
 
-use std::collections::BTreeMap;
-
 use aws_sdk_sqs::types::QueueAttributeName as Is;
 
 use super::Finding;
@@ -109,13 +107,7 @@ fn of_registry(seen: &Seen) -> Vec<Finding> {
 
 /// The generation that consumers.lock says is the one that has started.
 fn of_lock(seen: &Seen, lock: &str) -> Vec<Finding> {
-    let lines = lock.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
-    let locked: BTreeMap<&str, u32> = lines
-        .filter_map(|line| {
-            let mut words = line.split_whitespace();
-            Some((words.next()?, words.next()?.parse().ok()?))
-        })
-        .collect();
+    let locked = crate::lock::generations(lock);
     let differs = seen.registered.iter().filter_map(|known| {
         let name = &known.consumer.name;
         let (here, there) = (*locked.get(name.as_str())?, known.consumer.generation);

@@ -6,6 +6,7 @@
 pub mod audit;
 mod buckets;
 mod bus;
+pub mod calls;
 mod clients;
 mod commit;
 pub mod config;

@@ -32,6 +32,7 @@ pub(crate) use watch::{WATCHES, WatchItem, watch_key};
 
 /// Partitions of one hour of the time index. It may grow, never shrink: readers look at all of them.
 pub(crate) const INDEX_SHARDS: u64 = 4;
+const _: () = assert!(INDEX_SHARDS >= 4, "rows lie in 4 partitions of each hour: a reader of fewer would not see them");
 /// The time index of the outbox.
 pub(crate) const BY_TIME: &str = "by_time";
 const SECONDS_A_DAY: u64 = 86_400;

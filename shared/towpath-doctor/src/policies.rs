@@ -9,7 +9,8 @@ use crate::stack::{Resource, Stack, items, statements, texts};
 const KEY: &str = "AWS::KMS::Key";
 const ROLE: &str = "AWS::IAM::Role";
 /// Actions that take no resource.
-const WITHOUT_RESOURCE: &[&str] = &["dynamodb:ListStreams", "xray:PutTraceSegments", "xray:PutTelemetryRecords"];
+const WITHOUT_RESOURCE: &[&str] =
+    &["dynamodb:ListStreams", "lambda:ListEventSourceMappings", "xray:PutTraceSegments", "xray:PutTelemetryRecords"];
 
 /// Every statement of a resource, each policy that it holds or is.
 fn all(resource: &Resource) -> impl Iterator<Item = &Value> {

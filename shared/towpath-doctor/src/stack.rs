@@ -275,6 +275,10 @@ impl<'a> Resolver<'a> {
             let branch = if self.holds_by_name(scope, name) { 1 } else { 2 };
             return self.resolve(scope, &value["Fn::If"][branch]);
         }
+        if let [map, of, name] = items(&value["Fn::FindInMap"]) {
+            let [map, of, name] = [map, of, name].map(|each| self.text(scope, each));
+            return self.template(scope)["Mappings"][map][of][name].clone();
+        }
         if let Some(text) = value["Fn::Sub"].as_str() {
             return json!({ "Fn::Sub": self.substituted(scope, text) });
         }

@@ -68,12 +68,13 @@ fn names_in(folder: &str) -> BTreeSet<String> {
     entries.map(|entry| entry.expect("a folder can be listed").file_name().to_string_lossy().into_owned()).collect()
 }
 
-/// Reads the templates. It needs the tools that `make` keeps in .venv/tools.
-pub(crate) fn templates() -> Source {
+/// Reads the templates, expanded with these parameters as `NAME=VALUE`. It needs the tools that `make` keeps in .venv/tools.
+pub(crate) fn templates(parameters: &[&str]) -> Source {
     let python = repo::root().join(".venv/tools/bin/python");
     assert!(python.exists(), "the rules for templates need .venv/tools: run `make venvs` first");
-    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("expanded-{}.json", std::process::id()));
-    repo::stdout(Command::new(python).arg("tests/local/expand.py").arg(&file));
+    let thread = format!("{:?}", std::thread::current().id()).replace(|c: char| !c.is_ascii_digit(), "");
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("expanded-{}-{thread}.json", std::process::id()));
+    repo::stdout(Command::new(python).arg("tests/local/expand.py").arg(&file).args(parameters));
     let read = Source::read(&file);
     std::fs::remove_file(&file).expect("expand.py wrote it");
     read.unwrap_or_else(|error| panic!("{error}"))

@@ -14,6 +14,7 @@ use super::{RowKey, UnreadableRow, check_format, hash, unreadable};
 pub(crate) const BY_DUE: &str = "by_due";
 /// Partitions of that index. It may grow, never shrink: readers look at all of them.
 pub(crate) const DUE_SHARDS: u64 = 4;
+const _: () = assert!(DUE_SHARDS >= 4, "rows lie in 4 partitions: a reader of fewer would never wake some");
 
 /// A cursor: in a row of its own, or with the read model's row that it lies in.
 #[derive(Debug, Serialize, Deserialize)]
