@@ -98,6 +98,7 @@ def arguments() -> argparse.Namespace:
     for verb in (up_verb, deploy_verb):
         verb.add_argument("--project", type=plain_name, default="towpath", help="the stack is named <project>-<stage>")
         verb.add_argument("--stage", default="dev")
+        verb.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE", help="of the template; more than one may be given")
         verb.add_argument("--build-dir", type=Path, default=BUILD, help="what `sam build` made")
     return parser.parse_args()
 
@@ -318,7 +319,7 @@ def deploy(instance: Instance, endpoint: str, options: argparse.Namespace, provi
                "--no-progressbar", "--parameter-overrides", f"Stage={stage}", f"Architecture={architecture()}",
                f"TokenIssuer={issuer['url']}", f"TokenAudience={issuer['audience']}",
                "ApiAuthorizer=false",  # the embedded emulator's keeps keys for two hours, so it would not see a rotation
-               *(f"{name}ProviderUrl={provider_url}" for name in ("Mail", "Payment") if provider_url),
+               *(f"{name}ProviderUrl={provider_url}" for name in ("Mail", "Payment") if provider_url), *options.parameter,
                "ArchiveDays=0", "Alarms=plain"]  # the embedded emulator's CloudFormation knows no archive and no composite alarm
     with instance.deploy_log.open("wb") as log:
         code = subprocess.run(command, cwd=ROOT, env=local_environment(endpoint), stdin=subprocess.DEVNULL,

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use towpath::{AlsoWrites, Lanes, Limit, MOST_LANES, Rate};
 
 use crate::https;
+use crate::spans::Sampling;
 
 /// Dead letters wait for 14 days, and may be replayed for 14 more: what they stand for must still be in the journal.
 const LEAST_RETENTION_DAYS: u32 = 28;
@@ -38,6 +39,17 @@ pub struct Common {
     pub outbox_retention_days: u32,
     /// Earlier versions of events that are written beside the current ones. It may be absent.
     pub also_writes: AlsoWrites,
+    /// Where spans go. It may be absent: then there are none.
+    pub traces: Option<Traces>,
+}
+
+/// What is told of traces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Traces {
+    /// The collector's address, without `/v1/traces`.
+    pub endpoint: String,
+    /// Which of the traces that begin here are sampled.
+    pub sampling: Sampling,
 }
 
 /// What a consumer is told.
@@ -194,7 +206,15 @@ impl<'a> Reader<'a> {
             },
             outbox_retention_days: self.retention_days("TOWPATH_OUTBOX_RETENTION_DAYS"),
             also_writes: self.optional("TOWPATH_ALSO_WRITES"),
+            traces: self.traces(),
         }
+    }
+
+    fn traces(&mut self) -> Option<Traces> {
+        let sampling = self.optional("TOWPATH_TRACE_SAMPLING");
+        let endpoint = (self.lookup)("TOWPATH_OTLP_ENDPOINT").filter(|endpoint| !endpoint.is_empty())?;
+        self.keeps_secrets("TOWPATH_OTLP_ENDPOINT", &endpoint);
+        Some(Traces { endpoint, sampling })
     }
 
     fn bus_name(&mut self) -> Option<String> {
@@ -234,11 +254,17 @@ impl<'a> Reader<'a> {
 
     fn address(&mut self, name: &str) -> String {
         let value = self.text(name);
-        if !value.is_empty() && !https::is_base(&value) {
+        if !value.is_empty() {
+            self.keeps_secrets(name, &value);
+        }
+        value
+    }
+
+    fn keeps_secrets(&mut self, name: &str, address: &str) {
+        if !https::is_base(address) {
             let rule = "must be https://host/path without query or user; http only for 127.0.0.1 and localhost";
             self.problems.push(format!("{name} {rule}"));
         }
-        value
     }
 
     /// Absent, it is the default.
@@ -293,6 +319,8 @@ mod tests {
             "TOWPATH_HOT_LANES" => "acme=8",
             "TOWPATH_TOKEN_ISSUER" => "https://issuer.example/",
             "TOWPATH_TENANT_RATE" | "TOWPATH_TENANT_BURST" => "100",
+            "TOWPATH_OTLP_ENDPOINT" => "http://localhost:4318",
+            "TOWPATH_TRACE_SAMPLING" => "0.25",
             _ => "x",
         };
         Some(value.into())
@@ -308,6 +336,12 @@ mod tests {
         assert_eq!(api(without).unwrap().tokens.tenant_claim, "tenant_id");
         let without = |name: &str| complete(name).filter(|_| name != "TOWPATH_ALSO_WRITES");
         assert_eq!(common(without).unwrap().also_writes, AlsoWrites::default());
+        let traces = common(complete).unwrap().traces.unwrap();
+        assert_eq!((traces.endpoint.as_str(), traces.sampling), ("http://localhost:4318", "0.25".parse().unwrap()));
+        for absent in [None, Some(String::new())] {
+            let without = |name: &str| if name == "TOWPATH_OTLP_ENDPOINT" { absent.clone() } else { complete(name) };
+            assert_eq!(common(without).unwrap().traces, None);
+        }
     }
 
     #[test]
@@ -367,13 +401,17 @@ mod tests {
             "TOWPATH_OUTBOX_TABLE" | "TOWPATH_VIEWS_TABLE" => None,
             "TOWPATH_LOG_LEVEL" => Some("loud".into()),
             "TOWPATH_ALSO_WRITES" => Some("order.placed".into()),
+            "TOWPATH_OTLP_ENDPOINT" => Some("http://collector.example:4318".into()),
+            "TOWPATH_TRACE_SAMPLING" => Some("5%".into()),
             _ => complete(name),
         });
         assert_eq!(
             message.unwrap_err().to_string(),
             "the function's environment is not complete: TOWPATH_LOG_LEVEL must be one of error, warn, info, debug, \
              trace; TOWPATH_OUTBOX_TABLE is missing; TOWPATH_VIEWS_TABLE is missing; TOWPATH_ALSO_WRITES: it must be a \
-             list like order.placed@1,order.cancelled@2, or empty; TOWPATH_LANES must be a number from 1 to 1000; \
+             list like order.placed@1,order.cancelled@2, or empty; TOWPATH_TRACE_SAMPLING: it must be a number from 0 to \
+             1 with at most six digits behind the point; TOWPATH_OTLP_ENDPOINT must be https://host/path without query or \
+             user; http only for 127.0.0.1 and localhost; TOWPATH_LANES must be a number from 1 to 1000; \
              TOWPATH_HOT_LANES: it must be a list like acme=8,globex=4 with numbers from 1 to 1000, each tenant once, or \
              empty; see Environment in template.yaml"
         );

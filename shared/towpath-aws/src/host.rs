@@ -1,13 +1,15 @@
 //! What the machine gives: the time, random bits, the time left, and waiting.
 //! Must not know: what they are used for.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::LocalBoxFuture;
 use towpath::ports::Host;
-use towpath::{AlsoWrites, Envelope, EventType, Happened, Timestamp};
+use towpath::{AlsoWrites, CausationId, Envelope, EventType, Happened, Timestamp, Traceparent};
 
+use crate::spans::Tracer;
 use crate::telemetry;
 use crate::watch::{Watch, is_watched};
 
@@ -17,12 +19,13 @@ pub struct LambdaHost {
     ends: Instant,
     also_writes: Arc<AlsoWrites>,
     watches: Arc<[Watch]>,
+    tracer: Option<Rc<Tracer>>,
 }
 
 impl LambdaHost {
     /// A host whose invocation ends after `remaining`.
     pub fn ending_in(remaining: Duration) -> Self {
-        Self { ends: Instant::now() + remaining, also_writes: Arc::default(), watches: Arc::default() }
+        Self { ends: Instant::now() + remaining, also_writes: Arc::default(), watches: Arc::default(), tracer: None }
     }
 
     /// The same host, for a producer that writes these earlier versions, too.
@@ -35,6 +38,12 @@ impl LambdaHost {
     #[must_use]
     pub(crate) fn watching(self, watches: Arc<[Watch]>) -> Self {
         Self { watches, ..self }
+    }
+
+    /// The same host, which tells the tracer of each step.
+    #[must_use]
+    pub(crate) fn tracing(self, tracer: Option<&Rc<Tracer>>) -> Self {
+        Self { tracer: tracer.cloned(), ..self }
     }
 }
 
@@ -62,7 +71,14 @@ impl Host for LambdaHost {
         self.also_writes.names(event_type, version)
     }
 
+    fn step(&self, cause: &CausationId, after: &Traceparent) -> Traceparent {
+        self.tracer.as_ref().map_or_else(|| after.clone(), |tracer| tracer.step(cause, after))
+    }
+
     fn saw(&self, event: &Envelope, happened: Happened) {
+        if let Some(tracer) = &self.tracer {
+            tracer.saw(event, happened);
+        }
         telemetry::log_step(event, happened, is_watched(&self.watches, event, || self.now()));
     }
 }

@@ -23,6 +23,7 @@ mod provider;
 mod queues;
 pub mod registry;
 mod rows;
+pub mod spans;
 mod store;
 mod telemetry;
 mod token;

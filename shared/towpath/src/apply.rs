@@ -19,7 +19,7 @@ use crate::sourced::{Snapshots, keep};
 use crate::tx::TxError;
 use crate::{
     AggregateKey, CausationId, CloudEvent, Consumer, ConsumerName, Context, Counts, Cursor, Envelope, EventType,
-    Failure, Happened, Seq, Storage, TenantId, Then, Wake,
+    Failure, Happened, Seq, Storage, TenantId, Then, Traceparent, Wake,
 };
 
 /// How often a call to the store is made again when what has happened outside is to be written down.
@@ -73,6 +73,7 @@ impl<'a> Worker<'a> {
         envelope: &Rc<Envelope>,
     ) -> Result<Applied, Failure> {
         let now = self.ports.host.now();
+        step_of(self.ports.host, envelope); // it begins here
         let handler = self.consumer.handler(envelope)?;
         caught(async { self.consumer.interrupted(envelope) }).await?;
         let mut reached_out = false;
@@ -210,7 +211,7 @@ impl<'a> Worker<'a> {
             tenant: envelope.tenant_id.clone(),
             correlation_id: envelope.correlation_id.clone(),
             causation_id: CausationId::from(envelope.event_id),
-            traceparent: envelope.traceparent.clone(),
+            traceparent: step_of(self.ports.host, envelope),
             hops: envelope.hops.saturating_add(1),
             producer: self.ports.producer.clone(),
             era: self.ports.era,
@@ -312,6 +313,12 @@ impl Draft {
         keep(worker.ports.store, &snapshots).await;
         Ok(())
     }
+}
+
+/// Where in a trace the handling of an event is. One that is in none begins none.
+pub(crate) fn step_of(host: &dyn Host, event: &Envelope) -> Option<Traceparent> {
+    let after = event.traceparent.as_ref()?;
+    Some(host.step(&CausationId::from(event.event_id), after))
 }
 
 /// Lets logs tell what was committed.

@@ -4,6 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 
+use crate::apply::step_of;
 use crate::batch::MARGIN;
 use crate::commit::{Read, Reads};
 use crate::effect::{Effect, EffectKey, LEAST};
@@ -11,7 +12,10 @@ use crate::envelope::{EventId, place_of};
 use crate::group::Overlay;
 use crate::ports::{Host, Store, Stored, Unavailable};
 use crate::sourced::{self, EventSourced, Snapshots};
-use crate::{Aggregate, AggregateId, AggregateKey, AggregateType, Entity, Failure, Seq, Storage, TenantId, Timestamp};
+use crate::{
+    Aggregate, AggregateId, AggregateKey, AggregateType, Entity, Envelope, Failure, Seq, Storage, TenantId, Timestamp,
+    Traceparent,
+};
 
 /// One handler's view of one tenant's data.
 pub struct Context<'a> {
@@ -141,6 +145,11 @@ impl<'a> Context<'a> {
     /// The time of this attempt; never for decisions that must come out the same again.
     pub(crate) fn now(&self) -> Timestamp {
         self.host.now()
+    }
+
+    /// Where in a trace the handling of this event is.
+    pub(crate) fn step_of(&self, event: &Envelope) -> Option<Traceparent> {
+        step_of(self.host, event)
     }
 
     /// What was read under guard, and snapshots that are due.

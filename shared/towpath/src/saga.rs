@@ -193,7 +193,8 @@ impl<S: Saga> Orchestrator<S> {
         let consumer = self.consumer.on(async move |cx: &crate::Context<'_>, event: Received<E>| {
             let (id, input) = says(&event);
             let stored = cx.stored_under_guard::<S>(&id).await?;
-            step::<S>(&of, stored.as_ref(), input, &Cause::of(id, event.envelope(), cx.now()), None)
+            let cause = Cause::of(id, event.envelope(), cx.step_of(event.envelope()), cx.now());
+            step::<S>(&of, stored.as_ref(), input, &cause, None)
         });
         Self { consumer, saga: PhantomData }
     }
@@ -231,12 +232,12 @@ struct Cause {
 }
 
 impl Cause {
-    fn of(id: AggregateId, envelope: &Envelope, now: Timestamp) -> Self {
+    fn of(id: AggregateId, envelope: &Envelope, traceparent: Option<Traceparent>, now: Timestamp) -> Self {
         Self {
             id,
             correlation_id: envelope.correlation_id.clone(),
             causation_id: CausationId::from(envelope.event_id),
-            traceparent: envelope.traceparent.clone(),
+            traceparent,
             hops: envelope.hops.saturating_add(1),
             now,
         }

@@ -2,6 +2,7 @@
 //! disturb other tests (`ALONE`: queues purged, mappings switched off, processes killed) runs after them, one by one.
 //! `cargo test --test promises [WORD]`; the emulator's log stays in .local/promises-<pid>/ when a test fails.
 
+mod collector;
 mod cost;
 mod event_sourcing;
 mod hands;
@@ -12,6 +13,7 @@ mod p11_logs;
 mod p12_schema;
 mod p14_hostile_input;
 mod p15_doctor;
+mod p15_traces;
 mod p15_visible;
 mod p16_model;
 mod p18_versions;
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
         journal::TESTS,
         event_sourcing::TESTS,
         p14_hostile_input::TESTS,
+        p15_traces::TESTS,
         p15_visible::TESTS,
         start::TESTS,
         cost::TESTS,

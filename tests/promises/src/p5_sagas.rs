@@ -5,6 +5,7 @@ use anyhow::{Result, ensure};
 use towpath::AggregateKey;
 
 use crate::Test;
+use crate::p15_traces::{header, shows, way_of};
 use crate::stack::{Stack, until, wait};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -12,10 +13,11 @@ pub(crate) const TESTS: &[Test] = &[
     ("p5_a_checkout_that_a_person_refuses_ends_with_nothing_ordered", refused),
 ];
 
-fn submit(stack: &Stack, tenant: &str, cents: u64) -> Result<AggregateKey> {
+fn submit(stack: &Stack, tenant: &str, cents: u64, traceparent: &str) -> Result<AggregateKey> {
     let line = format!(r#"{{"sku":"tea","quantity":1,"unit_price_cents":{cents}}}"#);
     let body = format!(r#"{{"customer_id":"c-1","lines":[{line}]}}"#);
-    let answer = stack.ask("POST", "/checkouts", tenant, "k-1", &body)?;
+    let headers = [("idempotency-key", "k-1"), ("content-type", "application/json"), ("traceparent", traceparent)];
+    let answer = stack.ask_with("POST", "/checkouts", tenant, &headers, body.as_bytes())?;
     ensure!(answer.status == 202, "{answer:?}");
     Ok(format!("{tenant}#fulfilment#{}", answer.field("checkout_id")?).parse()?)
 }
@@ -24,11 +26,12 @@ async fn rows(stack: &Stack, saga: &AggregateKey) -> Result<Vec<String>> {
     Ok(stack.journal(saga).await?.iter().map(|row| row.envelope.event_type.to_string()).collect())
 }
 
-/// The timer's wake waits a minute in the queue; then the saga asks.
+/// The timer's wake waits a minute in the queue; then the saga asks. Its trace goes on from there (P15).
 fn asked(stack: &Stack) -> Result<()> {
     wait(async {
         stack.stock_up("p5-asked", "tea", 10)?;
-        let saga = submit(stack, "p5-asked", 450)?;
+        let trace = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4735_u128;
+        let saga = submit(stack, "p5-asked", 450, &header(trace, "01"))?;
         let ordered = ["stock.reserve", "payment.authorise"];
         let asked = ["fulfilment.timer_fired", "payment.inquire"];
         until("the saga asks about its payment", async || {
@@ -39,13 +42,23 @@ fn asked(stack: &Stack) -> Result<()> {
         .and_then(|rows| {
             ensure!(rows[..4] == [ordered, asked].concat(), "{rows:?}");
             Ok(())
-        })
+        })?;
+        let fired = [("fulfilment", "record fulfilment.timer_fired"), ("relay", "publish payment.inquire")];
+        let spans = shows(stack, trace, &fired).await?;
+        let way = [
+            fired[1],
+            fired[0],
+            ("fulfilment", "process checkout.submitted"),
+            ("orders-api", "POST checkout.submitted"),
+        ];
+        ensure!(way_of(&spans, fired[1])? == way, "the timer's step goes on from the one that set it: {spans:?}");
+        Ok(())
     })
 }
 
 fn refused(stack: &Stack) -> Result<()> {
     wait(async {
-        let saga = submit(stack, "p5-refused", 150_000)?;
+        let saga = submit(stack, "p5-refused", 150_000, "")?;
         until("the saga waits for a person", async || Ok((!rows(stack, &saga).await?.is_empty()).then_some(())))
             .await?;
         let path = format!("/checkouts/{}/decision", saga.id);

@@ -14,6 +14,8 @@ use serde_json::Value;
 use towpath::ports::{Consistency, CursorHome, CursorKey, JournalRow, Position, Store};
 use towpath::{AggregateKey, Seq};
 
+use crate::collector::Collector;
+
 /// Longest wait for a condition: longer than a message's visibility after a failure.
 const PATIENCE: Duration = Duration::from_secs(240);
 
@@ -22,6 +24,8 @@ pub(crate) struct Stack {
     pub(crate) name: String,
     deployed: Deployed,
     tokens: Mutex<HashMap<String, String>>,
+    /// Where its functions send spans.
+    pub(crate) collector: Collector,
 }
 
 impl Deref for Stack {
@@ -68,14 +72,18 @@ pub(crate) fn script(arguments: &[&str]) -> Result<()> {
 impl Stack {
     pub(crate) fn up() -> Result<Self> {
         let name = format!("promises-{}", std::process::id());
-        script(&["up", "--name", &name, "--stage", "test", "--port", "0", "--without-provider"])?;
-        Self::read(&name)
+        let collector = Collector::start()?;
+        // A trace is sampled only if its caller says so, which one test does.
+        let spans_go = format!("OtlpEndpoint={}", collector.endpoint);
+        let told = ["--without-provider", "--parameter", &spans_go, "--parameter", "TraceSampling=0"];
+        script(&[&["up", "--name", &name, "--stage", "test", "--port", "0"][..], &told].concat())?;
+        Self::read(&name, collector)
     }
 
     /// Reads what the script wrote about a stack.
-    pub(crate) fn read(name: &str) -> Result<Self> {
+    pub(crate) fn read(name: &str, collector: Collector) -> Result<Self> {
         let file = root().join(".local").join(name).join("stack.json");
-        Ok(Self { name: name.to_owned(), deployed: Deployed::read(&file)?, tokens: Mutex::default() })
+        Ok(Self { name: name.to_owned(), deployed: Deployed::read(&file)?, tokens: Mutex::default(), collector })
     }
 
     pub(crate) fn down(&self) -> Result<()> {

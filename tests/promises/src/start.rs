@@ -43,7 +43,7 @@ fn environment(_: &Stack) -> Result<()> {
 fn two_stages(stack: &Stack) -> Result<()> {
     let name = format!("promises-second-{}", std::process::id());
     script(&["deploy", "--name", &name, "--stage", "second", "--endpoint", &stack.endpoint])?;
-    let second = Stack::read(&name)?;
+    let second = Stack::read(&name, stack.collector.clone())?;
     wait(async {
         let there = second.place("stages", "k-1", "tea")?;
         second.applied("order-summary", &there, 1).await?;

@@ -1,6 +1,7 @@
 //! A consumer as a Lambda function, woken by two queues: its FIFO queue brings batches of events, its wake queue single
 //! wakes. Out go the messages that must be delivered again. Must not know: what either machine decides.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +16,9 @@ use crate::config::ConsumerConfig;
 use crate::lambda::{Exit, Problem, host, invocation_failed, opened, plant, producer, run};
 use crate::queues::{QueueUrls, WakeQueues};
 use crate::registry::Registration;
+use crate::spans::Tracer;
 use crate::watch::Watches;
-use crate::{AwsStore, DeadLetterQueue, EventBus, clients, config, telemetry};
+use crate::{AwsStore, DeadLetterQueue, EventBus, clients, config, spans, telemetry};
 
 /// Runs a consumer: `fn main() -> Exit { run_consumer(inventory::consumer(), env!("CARGO_PKG_VERSION")) }`.
 pub fn run_consumer(consumer: Consumer, version: &str) -> Exit {
@@ -54,6 +56,7 @@ pub fn run_consumer_with<E: Into<Problem>>(
             bus,
             also_writes: Arc::new(common.also_writes.clone()),
             watches: Watches::default(),
+            tracer: Tracer::new(common.traces.as_ref(), &common.stage, consumer.name().as_str()).await?,
             consumer,
         };
         let registration = Registration {
@@ -73,6 +76,7 @@ pub fn run_consumer_with<E: Into<Problem>>(
         let function = &function;
         lambda_runtime::run(service_fn(move |event: LambdaEvent<serde_json::Value>| async move {
             let answer = function.handle(event).await;
+            spans::flush(function.tracer.as_deref()).await;
             telemetry::flush(metrics);
             answer
         }))
@@ -90,6 +94,7 @@ struct Function {
     bus: Option<EventBus>,
     also_writes: Arc<AlsoWrites>,
     watches: Watches,
+    tracer: Option<Rc<Tracer>>,
 }
 
 /// A message, and what only SQS wants to know of it.
@@ -107,6 +112,7 @@ impl Function {
         let deliveries = deliveries(event.payload).map_err(|why| invocation_failed("NotAnSqsEvent", why))?;
         let watches = self.watches.read(&self.store).await;
         let host = host(&event.context).also_writing(&self.also_writes).watching(watches);
+        let host = host.tracing(self.tracer.as_ref());
         let ports = ConsumerPorts {
             store: &self.store,
             host: &host,
@@ -178,6 +184,9 @@ impl Function {
         telemetry::count_consumer(counts, failed);
         for failure in &counts.failures {
             telemetry::log_failure(self.consumer.name().as_str(), failure);
+            if let Some(tracer) = &self.tracer {
+                tracer.failed(failure);
+            }
         }
     }
 }

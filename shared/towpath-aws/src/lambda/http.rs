@@ -18,13 +18,14 @@ use towpath::limiter::{Leases, Limiter, Throttled};
 use towpath::ports::{Consistency, CursorHome, CursorKey, Host, Unavailable};
 use towpath::{
     Aggregate, AggregateId, AggregateKey, AggregateType, ConsumerName, Context, CorrelationId, Era, EventId,
-    EventSourced, Failure, IdempotencyKey, Seq, Summary, TenantId, Timestamp, View, state_at,
+    EventSourced, Failure, IdempotencyKey, Seq, Summary, TenantId, Timestamp, Traceparent, View, state_at,
 };
 
 use crate::issuer::Issuer;
 use crate::lambda::{Exit, Problem, caller, host, opened, plant, producer, run};
+use crate::spans::Tracer;
 use crate::watch::Watches;
-use crate::{AwsStore, EventBus, clients, config, telemetry};
+use crate::{AwsStore, EventBus, clients, config, spans, telemetry};
 
 /// Largest request body, in bytes.
 pub const BODY_BYTES: usize = 128 * 1024;
@@ -42,6 +43,7 @@ pub struct HttpRequest {
     pub tenant: TenantId,
     /// Shared by all that follows from it.
     pub correlation_id: CorrelationId,
+    traceparent: Option<Traceparent>,
     query: QueryMap,
     headers: HeaderMap,
     body: Vec<u8>,
@@ -152,7 +154,13 @@ impl HttpRequest {
         let path = event.raw_path.unwrap_or_default();
         let (query, headers) = (event.query_string_parameters, event.headers);
         caller::stays_with(&tenant, &headers, &query, &body)?;
-        Ok(Self { method, path, tenant, correlation_id, query, headers, body })
+        let traceparent = traceparent(&headers);
+        Ok(Self { method, path, tenant, correlation_id, traceparent, query, headers, body })
+    }
+
+    /// The same in the span that is kept of it, if one is.
+    fn within(self, span: Option<Traceparent>) -> Self {
+        Self { traceparent: span.or(self.traceparent), ..self }
     }
 
     /// The body as JSON of this shape: 415 for another content type, 400 naming the path and never the value.
@@ -274,7 +282,7 @@ impl<'a> Api<'a> {
             key: Some(request.idempotency_key()?),
             hash: request_hash(&request.operation(), &request.body),
             correlation_id: request.correlation_id.clone(),
-            traceparent: request.headers.get("traceparent").and_then(|it| it.to_str().ok()?.parse().ok()),
+            traceparent: request.traceparent.clone(),
         };
         let recorded = Cell::new(0);
         let decide = async |cx: &Context<'_>| {
@@ -355,6 +363,11 @@ impl<'a> Api<'a> {
     }
 }
 
+/// The caller's place in a trace. One that cannot be read is none: no command fails for it.
+fn traceparent(headers: &HeaderMap) -> Option<Traceparent> {
+    headers.get("traceparent")?.to_str().ok()?.parse().ok()
+}
+
 fn unfolded(failure: &Failure) -> HttpError {
     tracing::error!(reason = %failure, "a state cannot be folded");
     match failure {
@@ -378,6 +391,7 @@ pub fn run_api(
             config::api(config::process_environment)?;
         let metrics = telemetry::start(&config.stage, &config.log_level, &[("function", name)]);
         plant();
+        let tracer = &Tracer::new(config.traces.as_ref(), &config.stage, name).await?;
         let producer = producer(name, version)?;
         let sdk = clients::load().await;
         let bus = bus_name.map(|bus| EventBus::new(aws_sdk_eventbridge::Client::new(&sdk), bus, &config.stage));
@@ -388,15 +402,24 @@ pub fn run_api(
         let (leases, bus, watches) = (&Leases::default(), &bus, &Watches::default());
         lambda_runtime::run(service_fn(move |event: LambdaEvent<ApiGatewayV2httpRequest>| async move {
             let host = host(&event.context).also_writing(also_writes).watching(watches.read(store).await);
+            let host = host.tracing(tracer.as_ref());
             let limiter = tenant_limit.map(|every| Limiter { buckets: store, leases, every });
             let ports = CommandPorts { store, host: &host, producer, era: Era::FIRST, limiter };
             let api = Api { ports, tells: bus.as_ref().map(|bus| (bus, name)) };
             let fresh = EventId::new(host.now(), host.random());
+            let span = tracer.as_ref().and_then(|tracer| {
+                let (method, xray) = (event.payload.request_context.http.method.as_str(), &event.context.xray_trace_id);
+                tracer.request(method, traceparent(&event.payload.headers).as_ref(), xray.as_deref())
+            });
             let tenant = caller::tenant_of(&event.payload.headers, issuer, &host).await;
             let of = tenant.as_ref().ok().cloned();
-            let answer = async { route(&api, &HttpRequest::new(event.payload, tenant?, fresh)?).await };
+            let answer = async { route(&api, &HttpRequest::new(event.payload, tenant?, fresh)?.within(span)).await };
             let answer = answer.await.map_or_else(refusal, response);
             telemetry::count("Requests", 1);
+            if let Some(tracer) = tracer {
+                tracer.answered(answer.status_code);
+            }
+            spans::flush(tracer.as_deref()).await;
             telemetry::flush_of(metrics, of.as_ref());
             Ok::<_, Diagnostic>(answer)
         }))

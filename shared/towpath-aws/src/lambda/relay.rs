@@ -1,5 +1,7 @@
 //! The relay as a Lambda function: outbox inserts in, the record to start again from out.
 
+use std::rc::Rc;
+
 use aws_lambda_events::dynamodb::EventRecord;
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
@@ -11,8 +13,9 @@ use towpath::relay::relay;
 use crate::lambda::{Exit, Problem, host, invocation_failed, opened, plant, run};
 use crate::queues::Quarantine;
 use crate::rows::OutboxItem;
+use crate::spans::Tracer;
 use crate::topics::{SnsTopics, TopicArns};
-use crate::{clients, config, telemetry};
+use crate::{clients, config, spans, telemetry};
 
 /// Runs the relay: `fn main() -> Exit { run_relay() }`.
 pub fn run_relay() -> Exit {
@@ -20,18 +23,21 @@ pub fn run_relay() -> Exit {
         let config = config::relay(config::process_environment)?;
         let metrics = telemetry::start(&config.common.stage, &config.common.log_level, &[("function", "relay")]);
         plant();
+        let tracer = Tracer::new(config.common.traces.as_ref(), &config.common.stage, "relay").await?;
         let sdk = clients::load().await;
         let arns = TopicArns { events: config.events_topic_arn, commands: config.commands_topic_arn };
         let function = Function {
             topics: SnsTopics::new(aws_sdk_sns::Client::new(&sdk), arns),
             quarantine: Quarantine::new(aws_sdk_sqs::Client::new(&sdk), config.failures_queue_url),
             lanes: config.lanes,
+            tracer,
         };
         opened(function.topics.warm().await);
         opened(function.quarantine.warm().await);
         let function = &function;
         lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
             let answer = function.handle(event).await;
+            spans::flush(function.tracer.as_deref()).await;
             telemetry::flush(metrics);
             answer
         }))
@@ -44,6 +50,7 @@ struct Function {
     topics: SnsTopics,
     quarantine: Quarantine,
     lanes: Lanes,
+    tracer: Option<Rc<Tracer>>,
 }
 
 /// What a stream record is to the relay.
@@ -84,7 +91,11 @@ impl Function {
                 Err(why) => return Err(invocation_failed("WrongStreamView", why)),
             }
         }
+        let spans = self.tracer.as_ref().map(|_| Tracer::publishing(&rows));
         let report = relay(&self.topics, &host(&event.context), &self.lanes, rows).await;
+        if let Some((tracer, spans)) = self.tracer.as_ref().zip(spans) {
+            tracer.published(spans, &report.failed);
+        }
         telemetry::count_relay(&report, quarantined);
         for (group, reason) in &report.reasons {
             tracing::error!(group, reason, "a group could not be published; the stream will offer it again");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 
-use crate::{Envelope, EventType, Happened, Timestamp};
+use crate::{CausationId, Envelope, EventType, Happened, Timestamp, Traceparent};
 
 /// What the machine gives, as values.
 pub trait Host {
@@ -20,6 +20,12 @@ pub trait Host {
     fn also_writes(&self, event_type: &EventType, version: u32) -> bool {
         let _ = (event_type, version);
         false
+    }
+    /// Where in a trace the step is that `cause` brings about: what the step commits names that place. `after` is the cause's
+    /// own place. The same as long as the invocation lasts. Nothing is decided by it.
+    fn step(&self, cause: &CausationId, after: &Traceparent) -> Traceparent {
+        let _ = cause;
+        after.clone()
     }
     /// Something has happened to an event: logs may tell it. Nothing is decided by it.
     fn saw(&self, event: &Envelope, happened: Happened) {

@@ -76,6 +76,8 @@ async fn once(
     if now < timer.due {
         return Ok(Fired::Early(std::time::Duration::from_millis(timer.due.millis_since(now))));
     }
+    let step = timer.traceparent.as_ref().map(|after| ports.host.step(&timer.causation_id, after));
+    let timer = &Timer { traceparent: step, ..timer.clone() };
     let tx = caught(async { fires(stored, &firing.name, timer, now) }).await?;
     let tx = tx.keep_older(|event_type, version| ports.host.also_writes(event_type, version));
     let cause = cause(ports, aggregate, timer);
