@@ -132,7 +132,8 @@ fn saga(stack: &Stack) -> Result<()> {
         ];
         let spans = shows(stack, trace, &wanted).await?;
         let way = [wanted[4], wanted[3], wanted[1], wanted[0]];
-        ensure!(way_of(&spans, wanted[4])? == way, "each names the step that committed it: {spans:?}");
+        let found = way_of(&spans, wanted[4])?;
+        ensure!(found == way, "each names the step that committed it: {found:?}");
         Ok(())
     })
 }

@@ -1,3 +1,5 @@
+//! What becomes a span, what it says, and what a collector may cost. Must not know: a collector that is real.
+
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
