@@ -1,9 +1,12 @@
 //! P1 and P3 for a tenant that an operator has stopped: its events wait, those of others do not; when it goes on, all of them
 //! are applied, in order, also those of aggregates that began meanwhile.
 
-use anyhow::{Context, Result, bail, ensure};
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
 use towpath::ports::{CommitError, Consistency, Host, Ledger, Store};
 use towpath::{AggregateKey, ConsumerName, Hold, Holds, Status, TenantId};
+use towpath_aws::HOLDS_AGE;
 
 use crate::Test;
 use crate::hands::host;
@@ -11,21 +14,16 @@ use crate::stack::{Stack, until, wait};
 
 pub(crate) const TESTS: &[Test] = &[("p1_what_is_held_back_of_a_tenant_is_applied_when_it_goes_on", held)];
 
-/// Orders that are applied before the hold.
-const KNOWN: usize = 5;
-
 fn held(stack: &Stack) -> Result<()> {
     wait(async {
         let (inventory, tenant): (ConsumerName, TenantId) = ("inventory".parse()?, "p1-held".parse()?);
         stack.stock_up(tenant.as_str(), "tea", 100)?;
-        let known = (0..KNOWN).map(|n| stack.place(tenant.as_str(), &format!("known-{n}"), "tea"));
-        let known = known.collect::<Result<Vec<_>>>()?;
-        for order in &known {
-            stack.applied("inventory", order, 1).await?;
-        }
+        let known = stack.place(tenant.as_str(), "k-known", "tea")?;
+        stack.applied("inventory", &known, 1).await?;
         let hold = Hold { since: host().now(), who: "ann".into(), why: "a test".into(), resumed: None };
         change(stack, &inventory, |holds| Ok(holds.with(&tenant, hold.clone())?)).await?;
-        // Some seconds later every instance knows; until then an order may still get through.
+        let ordered = Instant::now();
+        // Until an instance has heard of it, an order may still get through.
         let orders = std::cell::Cell::new(0);
         let began = until("an order is held", async || {
             orders.set(orders.get() + 1);
@@ -34,7 +32,10 @@ fn held(stack: &Stack) -> Result<()> {
             Ok((status == Status::Held).then_some(order))
         })
         .await?;
-        let known = stopped(stack, &known).await?;
+        until("every instance has heard of it", async || Ok((ordered.elapsed() > HOLDS_AGE).then_some(()))).await?;
+        cancel(stack, &known)?;
+        let marked = stack.blocked("inventory", &known, Status::Held).await?;
+        ensure!(marked.seq.0 == 1, "{marked:?}");
         cancel(stack, &began)?;
         stack.applied("order-summary", &began, 2).await?;
         stack.stock_up("p1-not-held", "tea", 1)?;
@@ -60,24 +61,6 @@ fn held(stack: &Stack) -> Result<()> {
         }
         Ok(())
     })
-}
-
-/// Cancels orders that were applied before until the news of one is held back. An instance that has not heard of the hold yet
-/// may let one through.
-async fn stopped(stack: &Stack, known: &[AggregateKey]) -> Result<AggregateKey> {
-    for order in known {
-        cancel(stack, order)?;
-        let cursor = until("the cancellation is held, or through", async || {
-            let cursor = stack.position("inventory", order).await?.map(|position| position.cursor);
-            Ok(cursor.filter(|cursor| cursor.status == Status::Held || cursor.seq.0 == 2))
-        })
-        .await?;
-        if cursor.status == Status::Held {
-            ensure!(cursor.seq.0 == 1, "{cursor:?}");
-            return Ok(order.clone());
-        }
-    }
-    bail!("{} cancellations of a held tenant were applied", known.len())
 }
 
 fn cancel(stack: &Stack, order: &AggregateKey) -> Result<()> {
