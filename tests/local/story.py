@@ -9,7 +9,7 @@ from datetime import datetime
 
 import hints
 import rows
-from cloud import Stack, newest_cli, scan
+from cloud import Stack, scan
 from driver import Driver
 from paper import table
 from plan import Plan
@@ -71,7 +71,7 @@ def what_next(stack: Stack, plan: Plan, order: Answer, out: Console) -> None:
     suffix = "" if stack.name == "run" else f" NAME={stack.name}"
     get = f"curl -sS -H \"authorization: Bearer $(make token TENANT={order.tenant}{suffix})\" \"$API"
     looks = [f"{get}/orders/{order.answer['order_id']}\"", f"{get}/customers/{plan.story.body['customer_id']}/timeline\""]
-    hints.show([f"API='{stack.api}'", *looks, *hints.curls(stack.name), *hints.verbs(stack.name, newest_cli())], out)
+    hints.show([f"API='{stack.api}'", *looks, *hints.curls(stack.name), *hints.verbs(stack.name)], out)
 
 
 def first_seen(driver: Driver, tenant: str, order: Answer, customer: str) -> dict[str, float]:
