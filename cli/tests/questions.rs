@@ -4,6 +4,7 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
 
 /// With nothing in the environment but what a stack's address needs.
 fn command(arguments: &[&str]) -> Command {
@@ -23,14 +24,15 @@ fn towpath(arguments: &[&str]) -> (i32, String, String) {
     said(&command(arguments).output().expect("it can be started"))
 }
 
-/// A template in which everything is missing, by its path.
-fn template() -> String {
+/// A template in which everything is missing, by its path. It is written once: the tests run at the same time, and what is being
+/// written is, for a moment, an empty file.
+static TEMPLATE: LazyLock<String> = LazyLock::new(|| {
     let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("questions-template.json");
     let text =
         r#"{"Parameters":{"Alarms":{"Type":"String","Default":"all","AllowedValues":["all","none"]}},"Resources":{}}"#;
     std::fs::write(&path, text).expect("it can be written");
     path.display().to_string()
-}
+});
 
 #[test]
 fn a_question_that_names_no_stack_or_two_ends_with_2_and_says_what_to_give() {
@@ -96,10 +98,10 @@ fn a_stack_of_another_account_or_region_is_not_found_and_the_region_is_said() {
 
 #[test]
 fn findings_end_with_3_and_no_terminal_gets_no_colours_and_no_bar() {
-    let (code, out, error) = towpath(&["doctor", "--template", &template()]);
+    let (code, out, error) = towpath(&["doctor", "--template", &TEMPLATE]);
     assert!(code == 3 && out.contains("findings, ") && error.is_empty(), "{code} {out} {error}");
     assert!(!out.contains('\u{1b}') && !out.contains('\r'), "{out:?}");
-    let json = towpath(&["doctor", "--json", "--template", &template()]);
+    let json = towpath(&["doctor", "--json", "--template", &TEMPLATE]);
     let report: serde_json::Value = serde_json::from_str(&json.1).expect("JSON and nothing else");
     assert!(json.0 == 3 && report["findings"].as_array().is_some_and(|all| !all.is_empty()));
 }
@@ -107,15 +109,14 @@ fn findings_end_with_3_and_no_terminal_gets_no_colours_and_no_bar() {
 #[test]
 fn a_stage_without_alarms_is_a_note_and_no_finding() {
     let rules = |given: &[&str]| {
-        let file = template();
-        let (_, out, _) = towpath(&[&["doctor", "--json", "--template", &file], given].concat());
+        let (_, out, _) = towpath(&[&["doctor", "--json", "--template", &TEMPLATE], given].concat());
         let report: serde_json::Value = serde_json::from_str(&out).expect("JSON");
         let found = report["findings"].as_array().expect("a list").iter().filter(|it| it["rule"] == "alarms").count();
         (found > 0, report["notes"].as_array().expect("a list").len())
     };
     assert_eq!((rules(&[]), rules(&["--parameter", "Alarms=none"])), ((true, 0), (false, 1)));
     for wrong in ["Alarms", "Alarms=noen", "Alarm=none"] {
-        let (code, _, error) = towpath(&["doctor", "--template", &template(), "--parameter", wrong]);
+        let (code, _, error) = towpath(&["doctor", "--template", &TEMPLATE, "--parameter", wrong]);
         assert!(code == 2 && error.contains(wrong), "{code} {error}");
     }
 }
