@@ -109,42 +109,65 @@ impl AwsStore {
         keys: &[CursorKey],
         consistency: Consistency,
     ) -> Result<Vec<Option<Position>>, Unavailable> {
+        let table = self.home(home);
         let rows: Vec<RowKey> = keys.iter().map(|key| cursor_key(home, key)).collect();
-        let mut found: HashMap<RowKey, Position> = HashMap::new();
+        let mut items = Vec::new();
         for chunk in rows.chunks(limits::BATCH_GET_KEYS) {
-            for item in self.batch_get(self.home(home), chunk, consistency).await? {
-                let Some(key) = chunk.iter().find(|key| is_at(&item, key)) else { continue };
-                let row: CursorItem = decode(item, "a cursor")?;
-                found.insert(key.clone(), row.into_position().map_err(unreadable)?);
-            }
+            items.extend(self.batch_get(chunk.iter().map(|key| (table, key)), consistency).await?);
         }
-        Ok(rows.iter().map(|key| found.remove(key)).collect())
+        in_order(&rows, items)
+    }
+
+    /// While the holds are known, one read of the cursors. Else the holds come with it, so that no batch makes two.
+    async fn read_around(
+        &self,
+        consumer: &ConsumerName,
+        home: CursorHome,
+        keys: &[CursorKey],
+    ) -> Result<(Vec<Option<Position>>, Holds), Unavailable> {
+        let known = self.holds.known(consumer, HOLDS_AGE);
+        if known.is_some() || keys.len() >= limits::BATCH_GET_KEYS {
+            let positions = self.read_positions(home, keys, Consistency::Eventual).await?;
+            let holds = match known {
+                Some(known) => known,
+                None => self.get_holds(consumer, Consistency::Eventual).await?,
+            };
+            return Ok((positions, holds));
+        }
+        let (table, along) = (self.home(home), holds_key(consumer));
+        let rows: Vec<RowKey> = keys.iter().map(|key| cursor_key(home, key)).collect();
+        let wanted = rows.iter().map(|key| (table, key)).chain([(self.tables.progress.as_str(), &along)]);
+        let mut items = self.batch_get(wanted, Consistency::Eventual).await?;
+        let held = items.iter().position(|item| is_at(item, &along)).map(|at| items.swap_remove(at));
+        Ok((in_order(&rows, items)?, self.holds.learn(consumer, holds_of(held)?)))
     }
 
     /// Unprocessed keys are not absent rows: they are asked for again, and in the end it is an error.
-    async fn batch_get(
+    async fn batch_get<'a>(
         &self,
-        table: &str,
-        keys: &[RowKey],
+        rows: impl Iterator<Item = (&'a str, &'a RowKey)>,
         consistency: Consistency,
     ) -> Result<Vec<Item>, Unavailable> {
-        let mut wanted = KeysAndAttributes::builder()
-            .consistent_read(consistency == Consistency::Strong)
-            .set_keys(Some(keys.iter().map(key_item).collect()))
-            .build()
-            .map_err(|error| Unavailable { call: "BatchGetItem", why: error.to_string() })?;
+        let mut keys: HashMap<&str, Vec<Item>> = HashMap::new();
+        for (table, key) in rows {
+            keys.entry(table).or_default().push(key_item(key));
+        }
+        let mut wanted = HashMap::new();
+        for (table, keys) in keys {
+            let of = KeysAndAttributes::builder().consistent_read(consistency == Consistency::Strong);
+            let of = of.set_keys(Some(keys)).build();
+            let of = of.map_err(|error| Unavailable { call: "BatchGetItem", why: error.to_string() })?;
+            wanted.insert(table.to_owned(), of);
+        }
         let mut items = Vec::new();
         for round in 0..BATCH_GET_ROUNDS {
-            let got = self
-                .dynamodb
-                .batch_get_item()
-                .request_items(table, wanted)
-                .send()
-                .await
-                .map_err(unavailable("BatchGetItem"))?;
+            let got = self.dynamodb.batch_get_item().set_request_items(Some(wanted)).send().await;
+            let got = got.map_err(unavailable("BatchGetItem"))?;
             items.extend(got.responses.into_iter().flat_map(HashMap::into_values).flatten());
-            let Some(rest) = got.unprocessed_keys.and_then(|mut rest| rest.remove(table)) else { return Ok(items) };
-            wanted = rest;
+            wanted = got.unprocessed_keys.unwrap_or_default();
+            if wanted.is_empty() {
+                return Ok(items);
+            }
             tokio::time::sleep(Duration::from_millis(25 << round)).await;
         }
         Err(Unavailable { call: "BatchGetItem", why: "keys stayed unprocessed: the table is throttled".into() })
@@ -241,10 +264,7 @@ impl AwsStore {
         if let Some(known) = self.holds.known(of, HOLDS_AGE).filter(|_| consistency == Consistency::Eventual) {
             return Ok(known);
         }
-        let holds = match self.get_progress(&holds_key(of)).await? {
-            Some(item) => decode::<HoldsItem>(item, "the holds of a consumer")?.into_holds().map_err(unreadable)?,
-            None => Holds::default(),
-        };
+        let holds = holds_of(self.get_progress(&holds_key(of)).await?)?;
         Ok(self.holds.learn(of, holds))
     }
 
@@ -351,6 +371,15 @@ impl Store for AwsStore {
         Box::pin(self.get_holds(consumer, consistency))
     }
 
+    fn look_around<'a>(
+        &'a self,
+        consumer: &'a ConsumerName,
+        home: CursorHome,
+        keys: &'a [CursorKey],
+    ) -> Answer<'a, (Vec<Option<Position>>, Holds)> {
+        Box::pin(self.read_around(consumer, home, keys))
+    }
+
     fn view<'a>(&'a self, tenant: &'a TenantId, view: &'a str, partition: &'a str) -> Answer<'a, Vec<String>> {
         Box::pin(self.query_view(tenant, view, partition))
     }
@@ -391,6 +420,22 @@ fn is_at(item: &Item, key: &RowKey) -> bool {
     [&key.partition, &key.sort]
         .into_iter()
         .all(|(name, value)| item.get(*name).and_then(|v| v.as_s().ok()) == Some(value))
+}
+
+/// The cursors among these items, in the order of their keys.
+fn in_order(keys: &[RowKey], items: Vec<Item>) -> Result<Vec<Option<Position>>, Unavailable> {
+    let mut found: HashMap<&RowKey, Position> = HashMap::new();
+    for item in items {
+        let Some(key) = keys.iter().find(|key| is_at(&item, key)) else { continue };
+        let row: CursorItem = decode(item, "a cursor")?;
+        found.insert(key, row.into_position().map_err(unreadable)?);
+    }
+    Ok(keys.iter().map(|key| found.remove(key)).collect())
+}
+
+fn holds_of(item: Option<Item>) -> Result<Holds, Unavailable> {
+    let Some(item) = item else { return Ok(Holds::default()) };
+    decode::<HoldsItem>(item, "the holds of a consumer")?.into_holds().map_err(unreadable)
 }
 
 pub(crate) fn number(value: u64) -> AttributeValue {

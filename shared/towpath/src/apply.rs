@@ -19,7 +19,7 @@ use crate::sourced::{Snapshots, keep};
 use crate::tx::TxError;
 use crate::{
     AggregateKey, CausationId, CloudEvent, Consumer, ConsumerName, Context, Counts, Cursor, Envelope, EventType,
-    Failure, Happened, Seq, Storage, TenantId, Then, Traceparent, Wake,
+    Failure, Happened, Holds, Seq, Storage, TenantId, Then, Traceparent, Wake,
 };
 
 /// How often a call to the store is made again when what has happened outside is to be written down.
@@ -52,17 +52,14 @@ impl<'a> Worker<'a> {
         Self { consumer, cursors: consumer.name(), ports, held: false }
     }
 
-    /// Which of these tenants are stopped. Nothing is kept back because of a copy that may be old.
-    pub(crate) async fn held_of(&self, tenants: &[&TenantId]) -> Result<BTreeSet<TenantId>, Unavailable> {
-        let mut held = BTreeSet::new();
-        for consistency in [Consistency::Eventual, Consistency::Strong] {
-            let holds = self.ports.store.holds(self.consumer.name(), consistency).await?;
-            held = tenants.iter().filter(|tenant| holds.has(tenant)).map(|tenant| (*tenant).clone()).collect();
-            if held.is_empty() {
-                break;
-            }
+    /// Which of these tenants are stopped. What a copy says may be old: nothing is kept back before the row itself says so.
+    pub(crate) async fn held_of(&self, copy: &Holds, of: &[&TenantId]) -> Result<BTreeSet<TenantId>, Unavailable> {
+        let stopped = |holds: &Holds| of.iter().filter(|it| holds.has(it)).map(|it| (*it).clone()).collect();
+        let held: BTreeSet<TenantId> = stopped(copy);
+        if held.is_empty() {
+            return Ok(held);
         }
-        Ok(held)
+        Ok(stopped(&self.ports.store.holds(self.consumer.name(), Consistency::Strong).await?))
     }
 
     /// Runs the handler of `envelope` on what `overlay` adds to the store. `before` is where the consumer is.

@@ -180,31 +180,43 @@ fn with_later_ones(messages: &[Message], failed: &BTreeSet<usize>) -> Vec<String
     ids
 }
 
+fn seen(works: &mut [Work], positions: Vec<Option<Position>>, latest: bool) {
+    for (work, position) in works.iter_mut().zip(positions) {
+        (work.position, work.latest) = (position, latest);
+    }
+}
+
 pub(crate) fn failure_of(aggregate: Option<AggregateKey>, failure: Failure, then: Then) -> Failed {
     Failed { aggregate, envelope: None, failure, then }
 }
 
 impl Worker<'_> {
-    /// One read of all cursors, which need not be the latest, and which tenants are stopped.
+    /// One read of all cursors and of which tenants are stopped; neither need be the latest.
     async fn look_around(&self, works: &mut [Work]) -> Result<BTreeSet<TenantId>, Unavailable> {
-        self.look(works, Consistency::Eventual).await?;
+        let keys = self.keys(works);
+        if keys.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let store = self.ports.store;
+        let (positions, holds) = store.look_around(self.consumer.name(), self.consumer.home(), &keys).await?;
+        seen(works, positions, false);
         let tenants: BTreeSet<&TenantId> = works.iter().map(|work| &work.aggregate.tenant).collect();
-        self.held_of(&tenants.into_iter().collect::<Vec<_>>()).await
+        self.held_of(&holds, &tenants.into_iter().collect::<Vec<_>>()).await
     }
 
-    /// One read of the cursors of all works, each only once.
-    pub(crate) async fn look(&self, works: &mut [Work], consistency: Consistency) -> Result<(), Unavailable> {
-        let keys: Vec<CursorKey> = works.iter().map(|work| self.key(work.aggregate.clone())).collect();
+    /// One read of the cursors of all works, as they are now.
+    pub(crate) async fn look(&self, works: &mut [Work]) -> Result<(), Unavailable> {
+        let keys = self.keys(works);
         if keys.is_empty() {
             return Ok(());
         }
-        let positions: Vec<Option<Position>> =
-            self.ports.store.positions(self.consumer.home(), &keys, consistency).await?;
-        for (work, position) in works.iter_mut().zip(positions) {
-            work.position = position;
-            work.latest = consistency == Consistency::Strong;
-        }
+        let positions = self.ports.store.positions(self.consumer.home(), &keys, Consistency::Strong).await?;
+        seen(works, positions, true);
         Ok(())
+    }
+
+    fn keys(&self, works: &[Work]) -> Vec<CursorKey> {
+        works.iter().map(|work| self.key(work.aggregate.clone())).collect()
     }
 
     /// A ticket that came back says only that somebody wants its row tried again. Its body is never run.

@@ -14,7 +14,7 @@ use crate::consumer::Writes;
 use crate::cursor::{Decision, Foreign, Status, decide};
 use crate::journal::Walk;
 use crate::planted::is_on;
-use crate::ports::{CommitError, Consistency, Position, Unavailable};
+use crate::ports::{CommitError, Position, Unavailable};
 use crate::trouble::{BACKLOG, Trouble};
 use crate::{AggregateKey, Counts, Cursor, Envelope, Failed, Failure, Happened, Seq, Then, Wake};
 
@@ -185,7 +185,7 @@ impl Worker<'_> {
     /// Each event in a commit of its own, decided on what is there now. A refusal says that somebody else wrote; only
     /// the cursor says whether that was this event.
     async fn one_by_one(&self, works: &mut [Work], messages: &[Message], counts: &mut Counts) -> Result<(), Failure> {
-        self.look(works, Consistency::Strong).await?;
+        self.look(works).await?;
         for work in works {
             let mut tries = 0;
             loop {
@@ -214,7 +214,7 @@ impl Worker<'_> {
                             return Err(away(&error));
                         }
                         self.pause(tries).await;
-                        self.look(std::slice::from_mut(work), Consistency::Strong).await?;
+                        self.look(std::slice::from_mut(work)).await?;
                     }
                 }
             }
@@ -262,7 +262,7 @@ impl Worker<'_> {
             let passed = matches!(decision, Decision::Duplicate) && ready && self.may_have_passed(cursor, &row);
             let plain = self.is_plain(decision, again) || matches!(decision, Decision::Duplicate) && !passed;
             if !plain && !work.latest && work.ahead.is_none() {
-                self.look(std::slice::from_mut(work), Consistency::Strong).await?;
+                self.look(std::slice::from_mut(work)).await?;
                 continue;
             }
             match decision {

@@ -19,7 +19,9 @@ use crate::ports::{CommitError, Consistency, Position, Unavailable};
 use crate::rebuild::rebuild_aggregate;
 use crate::replay::replay_aggregate;
 use crate::trouble::{BACKLOG, LADDER, Trouble};
-use crate::{AggregateKey, Consumer, Counts, Cursor, Envelope, Failed, Failure, Instruction, Seq, Then, Verb, Wake};
+use crate::{
+    AggregateKey, Consumer, Counts, Cursor, Envelope, Failed, Failure, Instruction, Seq, TenantId, Then, Verb, Wake,
+};
 
 /// Times that somebody else may write in between before a wake steps aside.
 const DECISIONS: u32 = 8;
@@ -53,8 +55,8 @@ pub async fn handle_wake(consumer: &Consumer, ports: ConsumerPorts<'_>, wake: &W
         return rebuild_aggregate(consumer, ports, &wake.aggregate, rebuild, receives).await;
     }
     let worker = Worker::new(consumer, ports);
-    let held = match worker.held_of(&[&wake.aggregate.tenant]).await {
-        Ok(held) => !held.is_empty(),
+    let held = match is_held(&worker, &wake.aggregate.tenant).await {
+        Ok(held) => held,
         Err(error) => return put_off(&wake.aggregate, error),
     };
     match &wake.verb {
@@ -65,6 +67,11 @@ pub async fn handle_wake(consumer: &Consumer, ports: ConsumerPorts<'_>, wake: &W
         Verb::Timer(firing) => timer::fire(consumer, ports, &wake.aggregate, firing, receives).await,
         _ => advance(Worker { held, ..worker }, wake, receives).await,
     }
+}
+
+async fn is_held(worker: &Worker<'_>, tenant: &TenantId) -> Result<bool, Unavailable> {
+    let copy = worker.ports.store.holds(worker.consumer.name(), Consistency::Eventual).await?;
+    Ok(!worker.held_of(&copy, &[tenant]).await?.is_empty())
 }
 
 fn left(outcome: Outcome) -> WakeReport {

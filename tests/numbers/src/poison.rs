@@ -17,6 +17,7 @@ const NEIGHBOURS: usize = 1_000;
 /// One message of each batch of ten is poison.
 const EACH: usize = 10;
 const BOUND: Duration = Duration::from_secs(1);
+const ON_PURPOSE: &str = "on purpose";
 
 #[derive(Clone, Copy)]
 enum Poison {
@@ -33,13 +34,19 @@ fn consumer(poison: Poison) -> Consumer {
         match poison {
             Poison::Error => Err("no number".parse::<u8>().err().map_or(Failure::retry("?", "?"), Failure::from)),
             Poison::Reject => None.or_reject("it never works"),
-            Poison::Panic => panic!("on purpose"),
+            Poison::Panic => panic!("{ON_PURPOSE}"),
         }
     };
     Consumer::new("poisoned").on(handle)
 }
 
 pub(crate) async fn measure(stack: &Deployed) -> Result<Vec<Row>> {
+    let loud = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if panic.payload_as_str() != Some(ON_PURPOSE) {
+            loud(panic);
+        }
+    }));
     towpath::panics::record();
     let mut rows = Vec::new();
     for (name, poison) in [("error", Poison::Error), ("reject", Poison::Reject), ("panic", Poison::Panic)] {

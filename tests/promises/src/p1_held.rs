@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use towpath::ports::{CommitError, Consistency, Host, Ledger, Store};
+use towpath::ports::{CommitError, Consistency, CursorHome, CursorKey, Host, Ledger, Store};
 use towpath::{AggregateKey, ConsumerName, Hold, Holds, Status, TenantId};
 use towpath_aws::HOLDS_AGE;
 
@@ -23,6 +23,12 @@ fn held(stack: &Stack) -> Result<()> {
         let hold = Hold { since: host().now(), who: "ann".into(), why: "a test".into(), resumed: None };
         change(stack, &inventory, |holds| Ok(holds.with(&tenant, hold.clone())?)).await?;
         let ordered = Instant::now();
+        let key = [CursorKey { aggregate: known.clone(), consumer: inventory.clone() }];
+        for (home, there) in [(CursorHome::Progress, true), (CursorHome::Views, false)] {
+            let (positions, holds) = stack.store()?.look_around(&inventory, home, &key).await?;
+            ensure!(positions.len() == 1 && positions[0].is_some() == there, "{home:?} {positions:?}");
+            ensure!(holds.has(&tenant), "the order comes with the cursors: {home:?} {holds:?}");
+        }
         // Until an instance has heard of it, an order may still get through.
         let orders = std::cell::Cell::new(0);
         let began = until("an order is held", async || {
