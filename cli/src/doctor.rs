@@ -105,9 +105,9 @@ fn of_template(path: &std::path::Path, parameters: &[String]) -> Result<Report> 
     if stack.chosen("Alarms").is_some_and(|chosen| chosen == "none") {
         notes.push("Alarms=none: this stage has no alarm, and nobody is told when something goes wrong".to_owned());
     }
-    if !stack.is_prod() {
+    if !stack.is_protected() {
         notes.push(
-            "not prod: its tables may be deleted, and it is encrypted with AWS's keys unless CustomerKey=true"
+            "neither prod nor Protected=true: its tables can be deleted, and it is encrypted with AWS's keys"
                 .to_owned(),
         );
     }

@@ -47,6 +47,8 @@ const FILES: &[(&str, &str)] = files![
     "docs/runbooks/dead-letters.md" from "docs/runbooks/dead-letters.md",
     "docs/runbooks/function-errors.md" from "docs/runbooks/function-errors.md",
     "docs/runbooks/lag.md" from "docs/runbooks/lag.md",
+    "docs/runbooks/limiter-away.md" from "docs/runbooks/limiter-away.md",
+    "docs/runbooks/other-tenant.md" from "docs/runbooks/other-tenant.md",
     "docs/runbooks/overdue.md" from "docs/runbooks/overdue.md",
     "docs/runbooks/parked.md" from "docs/runbooks/parked.md",
     "docs/runbooks/pipeline-unhealthy.md" from "docs/runbooks/pipeline-unhealthy.md",

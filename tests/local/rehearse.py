@@ -32,7 +32,7 @@ def main() -> int:
     options = parser.parse_args()
     stack, out = load(options.name), console()
     strain(stack, options.cli, wait)
-    wait("what the API has refused is in the metrics", lambda: {"TokensRefused", "IssuerAway", "Throttled"} <= {
+    wait("what the API has refused is in the metrics", lambda: {"TokensRefused", "IssuerAway", "TenantsMismatched", "Throttled", "LimiterUnavailable"} <= {
         series.name for line in metric_lines(stack) for series, _, _ in points(line)})
     wait("a parked row is in the metrics", lambda: any(
         series.name == "ParkedRows" and "consumer" in dict(series.dimensions) for line in metric_lines(stack) for series, _, _ in points(line)))

@@ -1,5 +1,6 @@
-"""Asks an API for what it must refuse: a token that is none, a token while the issuer is away, commands above a limit. So that what
-the API counts then is in the log, and an alarm on a misspelt name of it is found.
+"""Asks an API for what it must refuse: a token that is none, a token while the issuer is away, another tenant's name, commands above a
+limit; and for a command whose limit cannot be read. So that what the API counts then is in the log, and an alarm on a misspelt name of it
+is found.
 
 Must not know which alarms there are.
 """
@@ -36,6 +37,19 @@ def strain(stack: Stack, cli: Path, wait: Callable[[str, Callable[[], bool]], No
     token = Tokens(stack.issuer).of(TENANT)
     wait("a tenant above its limit is refused", lambda: place(stack, token) == 429)
     run([*order, "--default"])
+    wait("a request that names another tenant is refused", lambda: place(stack, token, {"x-tenant-id": "somebody-else"}) == 403)
+    without_limit(stack, wait)
+
+
+def without_limit(stack: Stack, wait: Callable[[str, Callable[[], bool]], None]) -> None:
+    """A tenant whose limit is a row that no version of the code can read: its commands come in."""
+    tenant = f"{TENANT}-unreadable"
+    progress = stack.client("dynamodb")
+    key = {"pk": {"S": f"{tenant}#~limit"}, "sk": {"S": "bucket"}}
+    progress.put_item(TableName=stack.output("ProgressTable"), Item=key | {"format": {"N": "99"}})
+    token = Tokens(stack.issuer).of(tenant)
+    wait("a command comes in whose tenant's limit cannot be read", lambda: place(stack, token) == 201)
+    progress.delete_item(TableName=stack.output("ProgressTable"), Key=key)
 
 
 def run(command: list[str | Path]) -> None:
@@ -50,9 +64,9 @@ def of_another_key() -> str:
     return f"{part({'alg': 'RS256', 'kid': f'nobody-{uuid.uuid4()}'})}.{part({'tenant_id': TENANT})}.{part({})}"
 
 
-def place(stack: Stack, token: str) -> int:
-    """One order with this token; the status of the answer."""
-    headers = {"authorization": f"Bearer {token}", "content-type": "application/json", "idempotency-key": uuid.uuid4().hex}
+def place(stack: Stack, token: str, more: dict[str, str] | None = None) -> int:
+    """One order with this token, and these headers besides; the status of the answer."""
+    headers = {"authorization": f"Bearer {token}", "content-type": "application/json", "idempotency-key": uuid.uuid4().hex} | (more or {})
     request = urllib.request.Request(f"{stack.api}/orders", json.dumps(BODY).encode(), headers)
     try:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:

@@ -18,7 +18,7 @@ const AUDITOR: &str = "auditor";
 const AUDITED: &[&str] =
     &["Ticks", "NotAudited", "UnaccountedEvents", "OverdueRows", "OverdueTimers", "SweepAgeSeconds", "UsageNotFolded"];
 /// What an API that takes tokens says.
-const OF_API: &[&str] = &["IssuerAway", "TokensRefused", "Throttled"];
+const OF_API: &[&str] = &["IssuerAway", "TokensRefused", "TenantsMismatched", "Throttled", "LimiterUnavailable"];
 
 /// What an alarm must watch: namespace, metric, and every dimension but the stage, which each of our own metrics has.
 struct Watch {

@@ -14,6 +14,11 @@ pub(crate) fn logs(stack: &Stack) -> Findings {
         stack.follow(&function.property("LoggingConfig")["LogGroup"]).is_none_or(|to| to.kind != "AWS::Logs::LogGroup")
     });
     findings.extend(astray.map(|function| format!("{}: its log group is none of this stack", function.place)));
+    let deaf = stack.each("AWS::Lambda::Function").filter(|function| {
+        let how = function.property("LoggingConfig");
+        how["LogFormat"] == "JSON" && how["ApplicationLogLevel"] != "TRACE"
+    });
+    findings.extend(deaf.map(|it| format!("{}: Lambda drops what `towpath watch` and LogLevel ask for", it.place)));
     findings
 }
 

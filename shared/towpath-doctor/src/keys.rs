@@ -23,10 +23,9 @@ fn key_of(resource: &Resource) -> Option<&Value> {
     }
 }
 
-/// An alias of AWS's own would look like encryption, and is a key that nobody can take away. A stage that is not prod has the
-/// stack's own key only if somebody asks for it.
+/// An alias of AWS's own would look like encryption, and is a key that nobody can take away.
 pub(crate) fn used(stack: &Stack) -> Findings {
-    if !stack.is_prod() && stack.chosen("CustomerKey").is_none_or(|chosen| chosen != "true") {
+    if !stack.is_protected() {
         return Findings::new();
     }
     let without = stack

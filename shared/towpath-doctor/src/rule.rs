@@ -138,8 +138,8 @@ pub const RULES: &[Rule] = rules![
         "The journal is added to, never changed, and each role adds to its own aggregates only",
         "allow dynamodb:PutItem with ForAllValues:StringLike dynamodb:LeadingKeys [\"*#TYPE#*\"] and Null dynamodb:LeadingKeys \"false\"";
     "logs-end", api::logs,
-        "Logs are kept for a stated time, and every function writes into the stack's log group",
-        "set RetentionInDays, and LoggingConfig.LogGroup at the function";
+        "Logs are kept for a stated time, and every function writes all its lines into the stack's log group",
+        "set RetentionInDays, and at the function LoggingConfig with LogGroup and, where LogFormat is JSON, ApplicationLogLevel: TRACE";
     "api-limits", api::limits,
         "The HTTP API has limits, and says who called",
         "set DefaultRouteSettings with both Throttling limits, and AccessLogSettings, as in infra/api.yaml";

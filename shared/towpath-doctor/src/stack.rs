@@ -118,9 +118,10 @@ impl Stack {
         self.chosen.get(name)
     }
 
-    /// Is it to last? Yes, unless somebody has chosen another stage.
-    pub fn is_prod(&self) -> bool {
+    /// Is it to last? Yes, unless somebody has chosen another stage, and not that it is protected all the same.
+    pub fn is_protected(&self) -> bool {
         self.chosen("Stage").is_none_or(|stage| stage == "prod")
+            || self.chosen("Protected").is_some_and(|it| it == "true")
     }
 
     /// Every parameter of every template, with its place.

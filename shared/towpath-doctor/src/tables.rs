@@ -19,7 +19,7 @@ const NO_PHYSICAL_NAMES: &[(&str, &str)] = &[
     ("AWS::CloudWatch::Alarm", "MetricName"),
 ];
 
-/// Point-in-time recovery, kept when the stack goes, and protected where the stage is prod.
+/// Point-in-time recovery, kept when the stack goes, and protected where the stack is.
 pub(crate) fn protection(stack: &Stack) -> Findings {
     let mut findings = Findings::new();
     for table in stack.each(TABLE) {
@@ -29,7 +29,10 @@ pub(crate) fn protection(stack: &Stack) -> Findings {
             (*recovery == true, "point-in-time recovery must be on"),
             (*table.at("/DeletionPolicy") == "Retain", "DeletionPolicy must be Retain"),
             (*table.at("/UpdateReplacePolicy") == "Retain", "UpdateReplacePolicy must be Retain"),
-            (*protected == true || !stack.is_prod(), "DeletionProtectionEnabled must be true in prod"),
+            (
+                *protected == true || !stack.is_protected(),
+                "DeletionProtectionEnabled must be true where the stack is protected, as prod is",
+            ),
         ];
         let broken = demands.iter().filter(|(holds, _)| !holds);
         findings.extend(broken.map(|(_, demand)| format!("{}: {demand}", table.place)));

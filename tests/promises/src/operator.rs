@@ -245,6 +245,13 @@ impl Stack {
         self.control("POST", &format!("/2015-03-31/functions/{function}:live/invocations"), "", &json!({}))
     }
 
+    /// What a consumer has counted under this name, in its metric lines so far.
+    pub(crate) fn counted(&self, consumer: &str, metric: &str) -> Result<f64> {
+        let lines = self.logged(metric)?;
+        let lines = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        Ok(lines.filter(|line| line["consumer"] == consumer).filter_map(|line| line[metric].as_f64()).sum())
+    }
+
     /// Lines of the functions' log that have these words in them.
     pub(crate) fn logged(&self, words: &str) -> Result<Vec<String>> {
         let ask = json!({ "logGroupName": self.output("LogGroup")?, "filterPattern": words });

@@ -7,7 +7,7 @@ use towpath::{AggregateKey, Status, Verb};
 use crate::Test;
 use crate::hands::Row;
 use crate::operator::instruction;
-use crate::stack::{Stack, wait};
+use crate::stack::{Stack, until, wait};
 
 pub(crate) const TESTS: &[Test] =
     &[("p3_events_behind_a_parked_one_wait_and_are_applied_after_its_retry_in_order", followers)];
@@ -55,6 +55,9 @@ fn reversed(stack: &Stack) -> Result<()> {
         stack.purge("InventoryQueueUrl").await?;
         stack.switch("InventoryQueueUrl", true)?;
         let rows = stack.journal(&order).await?;
+        let counted =
+            || Ok::<_, anyhow::Error>((stack.counted("inventory", "Gaps")?, stack.counted("inventory", "Duplicates")?));
+        let before = counted()?;
         stack.send("InventoryQueueUrl", "p3-rev#1", "second", &rows[1].envelope.to_body()).await?;
         let position = stack.applied("inventory", &order, 2).await?;
         stack.send("InventoryQueueUrl", "p3-rev#2", "first", &rows[0].envelope.to_body()).await?;
@@ -62,7 +65,9 @@ fn reversed(stack: &Stack) -> Result<()> {
         ensure!(stack.position("inventory", &order).await? == Some(position), "the late first one changed something");
         ensure!(stack.story(&order, "tea").await? == ["stock.reserved", "stock.released"]);
         ensure!(stack.stock("p3-rev", "tea").await?["on_hand"] == 10);
-        Ok(())
+        // P15: both are counted, once each.
+        let after = (before.0 + 1.0, before.1 + 1.0);
+        until("the gap and the duplicate are in the metrics", async || Ok((counted()? == after).then_some(()))).await
     })
 }
 

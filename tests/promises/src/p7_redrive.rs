@@ -86,6 +86,7 @@ fn two_operators(stack: &Stack) -> Result<()> {
 /// and a new one says what is right.
 fn skip_and_correct(stack: &Stack) -> Result<()> {
     wait(async {
+        let before = stack.counted("order-summary", "Skipped")?;
         let order: AggregateKey = "p7-skip#order#o-1".parse()?;
         let wrong = Row::cancelled(&order, 1, &[]).build()?;
         stack.append([wrong.clone()]).await?;
@@ -105,7 +106,9 @@ fn skip_and_correct(stack: &Stack) -> Result<()> {
         let summary = stack.ask("GET", &format!("/orders/{}", order.id), "p7-skip", "", "")?;
         ensure!(summary.field("status")? == "placed" && summary.field("version")? == "2", "{summary:?}");
         ensure!(stack.journal(&order).await?.len() == 2, "the journal keeps what was passed over");
-        Ok(())
+        // P15
+        until("it is in the metrics", async || Ok((stack.counted("order-summary", "Skipped")? > before).then_some(())))
+            .await
     })
 }
 

@@ -3,8 +3,11 @@
 
 use serde_json::{Value, json};
 
+use towpath_doctor::{RULES, Source, Stack, examine};
+
+use super::as_written;
 use super::broken::Break;
-use super::source::ROOT;
+use super::source::{ROOT, template};
 
 const API: &str = "infra/api.yaml";
 const CONSUMER: &str = "infra/consumer.yaml";
@@ -113,6 +116,7 @@ fn lasting() -> Vec<Break> {
         ("parameters", API, "/Parameters/Stage/AllowedPattern", Value::Null),
         ("logs-end", ROOT, "/Resources/LogGroup/Properties/RetentionInDays", Value::Null),
         ("logs-end", ROOT, "/Resources/RelayFunction/Properties/LoggingConfig", Value::Null),
+        ("logs-end", ROOT, "/Resources/RelayFunction/Properties/LoggingConfig/ApplicationLogLevel", Value::Null),
     ]
 }
 
@@ -122,4 +126,20 @@ fn ways_in() -> Vec<Break> {
         ("api-limits", API, "/Resources/ApiStage/Properties/DefaultRouteSettings", Value::Null),
         ("api-limits", API, "/Resources/ApiStage/Properties/AccessLogSettings", Value::Null),
     ]
+}
+
+#[test]
+fn a_cell_is_protected_as_prod_is_when_it_says_so() {
+    let (source, _) = as_written();
+    let cell = |source: &Source| {
+        let found = examine(&Stack::new(source, &[("Stage", "cell1"), ("Protected", "true")]), RULES);
+        found.into_iter().map(|it| it.rule).collect::<Vec<_>>()
+    };
+    assert_eq!(cell(source), [""; 0]);
+    let mut open = source.clone();
+    template(&mut open, TABLES)["Resources"]["OutboxTable"]["Properties"]["DeletionProtectionEnabled"] = false.into();
+    assert_eq!(cell(&open), ["tables-survive"]);
+    let mut without = source.clone();
+    template(&mut without, ROOT)["Conditions"]["HasKey"] = json!({ "Fn::Equals": [{ "Ref": "Stage" }, "prod"] });
+    assert!(cell(&without).contains(&"customer-keys"));
 }
