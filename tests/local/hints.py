@@ -39,12 +39,14 @@ def verbs(name: str) -> list[str]:
             f"make down{suffix}"]
 
 
-def environment(name: str, endpoint: str, region: str, cli: Path) -> list[str]:
-    """What makes `towpath` and `aws` of a shell mean this stack."""
+def environment(name: str, endpoint: str | None, region: str, cli: Path) -> list[str]:
+    """What makes `towpath` and `aws` of a shell mean this stack. Without an end point it is AWS's, for which the shell has credentials."""
     bin_ = shlex.quote(str(cli.resolve().parent))
     file = shlex.quote(str(ROOT / ".local" / name / "stack.json"))
-    return [f"export PATH={bin_}:$PATH TOWPATH_STACK_FILE={file}",
-            f"export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_DEFAULT_REGION={region} AWS_ENDPOINT_URL={endpoint}",
+    lines = [f"export PATH={bin_}:$PATH TOWPATH_STACK_FILE={file} AWS_DEFAULT_REGION={region}"]
+    if not endpoint:
+        return lines
+    return [*lines, f"export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_ENDPOINT_URL={endpoint}",
             # Version 1 of aws asks SQS of AWS whatever AWS_ENDPOINT_URL says.
             f'aws() {{ command aws --endpoint-url {endpoint} "$@"; }}']
 

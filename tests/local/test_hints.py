@@ -47,6 +47,13 @@ class TheHints(unittest.TestCase):
         self.assertTrue(file.endswith("/.local/mine/stack.json"))
         self.assertIn("--endpoint-url http://127.0.0.1:1", " ".join(function), "it would ask AWS")
 
+    def test_a_stack_on_aws_takes_the_credentials_that_the_shell_has(self) -> None:
+        lines = [*hints.environment("mine", None, "eu-west-1", Path("/x/towpath")), "env; declare -F"]
+        mine = {"PATH": "/usr/bin:/bin", "AWS_ACCESS_KEY_ID": "mine", "AWS_SECRET_ACCESS_KEY": "mine"}
+        done = subprocess.run(["bash", "-euc", "\n".join(lines)], capture_output=True, text=True, check=True, env=mine)
+        said = {line for line in done.stdout.splitlines() if line.startswith(("AWS_", "declare"))}
+        self.assertEqual({"AWS_ACCESS_KEY_ID=mine", "AWS_SECRET_ACCESS_KEY=mine", "AWS_DEFAULT_REGION=eu-west-1"}, said)
+
 
 if __name__ == "__main__":
     unittest.main()
