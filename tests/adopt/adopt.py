@@ -122,7 +122,7 @@ def in_domain(path: str) -> bool:
 def order_too_much(stack: dict[str, Any], tenant: str) -> dict[str, int]:
     """Places one order that the stock covers and two that it does not. Gives what the view must say of those."""
     call(stack, tenant, "/stock/tea/receipts", {"quantity": 3}, 201)
-    short = {}
+    short: dict[str, int] = {}
     for wanted, missing in ((2, 0), (7, 6), (4, 3)):
         line = {"sku": "tea", "quantity": wanted, "unit_price_cents": 450}
         order = call(stack, tenant, "/orders", {"customer_id": "c-1", "lines": [line]}, 201)["order_id"]
@@ -236,7 +236,7 @@ def consumer_line(stack: dict[str, Any], consumer: str, committed: int) -> dict[
                 if line.startswith("host: "))
     file = PLACE / "stack.json"
     file.write_text(json.dumps(stack))
-    asked = [COPY / f"target/{host}/release/towpath", "status", "--json", "--stack-file", file]
+    asked: list[str | Path] = [COPY / f"target/{host}/release/towpath", "status", "--json", "--stack-file", file]
     line: dict[str, Any] = {}
 
     def applied() -> bool:

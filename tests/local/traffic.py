@@ -27,7 +27,7 @@ from plan import CheckoutPlan, OrderPlan, Plan, in_bursts, make
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from rows import Aggregate, Answer
+from rows import Aggregate, Answer, World
 
 WORKERS = 8
 REORDERED_SECONDS = 30
@@ -276,7 +276,7 @@ def request_table(driver: Driver) -> Table:
     return lines
 
 
-def saga_table(world: verify.World) -> Table:
+def saga_table(world: World) -> Table:
     """What the sagas came to, from the journal; a command that is parked holds its saga up."""
     ends = check_checkouts.counts(world)
     parked = len({c.aggregate for c in world.cursors if c.status == "parked" and c.aggregate.kind == "fulfilment"})
