@@ -151,7 +151,7 @@ venvs: $(TOOLS)/made .venv/emulator/made
 
 up: build ## the stack without traffic (NAME=mine, PORT=4566)
 	@$(PYTHON) tests/local/stack.py up --name $(NAME) --stage $(STAGE) --port $(PORT)
-	@$(PYTHON) tests/local/hints.py --name $(NAME)
+	@$(PYTHON) tests/local/hints.py --name $(NAME) status drill down
 
 token: ## a token of one tenant for an hour, from the local issuer (TENANT=acme, NAME)
 	@$(PYTHON) tests/local/tokens.py --name $(NAME) --tenant $(TENANT)
