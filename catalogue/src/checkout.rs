@@ -1,4 +1,4 @@
-//! Checkouts and their fulfilment in the catalogue: the events, and a story for each way in which it can end. Which one it is
+//! Checkouts and their fulfilment in the catalogue: the events and commands, and a story for each way in which it can end. Which one it is
 //! says the price: a provider of stories declines by the cent.
 //! Must not know: schemas.
 
@@ -10,13 +10,15 @@ use commerce::checkout::{CheckoutDecided, CheckoutSubmitted};
 use commerce::fulfilment::{FulfilmentCompensated, FulfilmentCompleted};
 use commerce::returns::{PaymentRefunded, ReturnClosed, ReturnReceived};
 use commerce::step::{
-    CommandPassedOver, PaymentAuthorised, PaymentCaptured, PaymentDeclined, PaymentVoided, ReservationMade,
-    ReservationRefused, ReservationReleased, ShipmentCancelled, ShipmentCreated, ShipmentRefused,
+    AuthorisePayment, CancelShipment, CapturePayment, CommandPassedOver, CreateShipment, InquirePayment,
+    InquireShipment, InquireStock, PaymentAuthorised, PaymentCaptured, PaymentDeclined, PaymentVoided, ReleaseStock,
+    ReservationMade, ReservationRefused, ReservationReleased, ReserveStock, ShipmentCancelled, ShipmentCreated,
+    ShipmentRefused, VoidPayment,
 };
 use payments::provider::{Answer, Payment, PaymentProvider, Status};
 use serde_json::json;
 use towpath::{AggregateId, Effect, ProviderError};
-use towpath_catalogue::{Catalogue, event};
+use towpath_catalogue::{Catalogue, command, event};
 
 use crate::ACCOUNTS;
 use crate::shop::{check_out, decide, receive, take_back};
@@ -27,9 +29,9 @@ const DECLINED: u64 = 13;
 /// A total that the bank holds and does not give.
 const EXPIRED: u64 = 17;
 
-/// The events and stories of checkouts.
+/// The events, commands and stories of checkouts.
 pub(crate) fn add(catalogue: Catalogue) -> Catalogue {
-    catalogue
+    late(commands(catalogue))
         .event(event!(CheckoutSubmitted).owner("sales").kept(ACCOUNTS).by(&["orders-api"]))
         .event(event!(CheckoutDecided).owner("sales").kept(ACCOUNTS).by(&["orders-api"]))
         .event(event!(FulfilmentCompleted).owner("sales").kept(ACCOUNTS).by(&["fulfilment"]))
@@ -89,6 +91,44 @@ pub(crate) fn add(catalogue: Catalogue) -> Catalogue {
             let checkout = check_out(stage, 1, 150_000).await;
             decide(stage, &checkout, json!({ "decision": "refuse" })).await;
         })
+}
+
+/// What a saga asks of others.
+fn commands(catalogue: Catalogue) -> Catalogue {
+    catalogue
+        .command(command!(ReserveStock).owner("warehouse").kept(MONTHS).by(&["fulfilment"]))
+        .command(command!(InquireStock).owner("warehouse").kept(MONTHS).by(&["fulfilment"]))
+        .command(command!(ReleaseStock).owner("warehouse").kept(MONTHS).by(&["fulfilment"]))
+        .command(command!(AuthorisePayment).owner("payments").kept(ACCOUNTS).by(&["fulfilment"]))
+        .command(command!(InquirePayment).owner("payments").kept(MONTHS).by(&["fulfilment"]))
+        .command(command!(VoidPayment).owner("payments").kept(ACCOUNTS).by(&["fulfilment"]))
+        .command(command!(CapturePayment).owner("payments").kept(ACCOUNTS).by(&["fulfilment"]))
+        .command(command!(CreateShipment).owner("warehouse").kept(MONTHS).by(&["fulfilment"]))
+        .command(command!(InquireShipment).owner("warehouse").kept(MONTHS).by(&["fulfilment"]))
+        .command(command!(CancelShipment).owner("warehouse").kept(MONTHS).by(&["fulfilment"]))
+}
+
+/// A step that does not answer in time is asked about: the story, which command is late, how many pieces, at which price.
+const LATE: [(&str, &str, u64, u64); 9] = [
+    ("reservation-late", "stock.reserve", 2, 450),
+    ("out-of-stock-late", "stock.reserve", 101, 1),
+    ("payment-late", "payment.authorise", 2, 450),
+    ("declined-late", "payment.authorise", 1, DECLINED),
+    ("parcel-late", "shipment.create", 2, 450),
+    ("too-big-a-parcel-late", "shipment.create", 60, 450),
+    ("capture-late", "payment.capture", 2, 450),
+    ("void-late", "payment.void", 60, 450),
+    ("cancel-late", "shipment.cancel", 1, EXPIRED),
+];
+
+fn late(catalogue: Catalogue) -> Catalogue {
+    LATE.into_iter().fold(catalogue, |catalogue, (name, command, pieces, price)| {
+        catalogue.story(name, async move |stage| {
+            receive(stage, "tea", 100).await;
+            stage.late(command);
+            check_out(stage, pieces, price).await;
+        })
+    })
 }
 
 /// The provider in stories.

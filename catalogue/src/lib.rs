@@ -1,4 +1,4 @@
-//! The shop's events: who answers for each, who records it, how long it is kept; all consumers; and the stories in which
+//! The shop's events and commands: who answers for each, who records or sends it, how long it is kept; all consumers; and the stories in which
 //! they are seen at work. Must not know: schemas, which are made of the types.
 
 mod checkout;

@@ -69,6 +69,7 @@ pub(crate) struct Release {
 #[derive(Serialize)]
 struct Report<'a> {
     events: usize,
+    commands: usize,
     refused: usize,
     findings: &'a [Finding],
 }
@@ -94,7 +95,9 @@ fn run_check(options: &Check) -> Result<ExitCode> {
         findings.extend(unreleased(&folder));
     }
     let refused = findings.iter().filter(|finding| finding.refused).count();
-    let report = Report { events: folder.listing.events.len(), refused, findings: &findings };
+    let commands = folder.listing.events.iter().filter(|listed| listed.command.is_some()).count();
+    let events = folder.listing.events.len() - commands;
+    let report = Report { events, commands, refused, findings: &findings };
     output::say(options.json, &report, || said(&folder, &findings))?;
     Ok(if refused == 0 { ExitCode::SUCCESS } else { output::exit(output::FAILED) })
 }

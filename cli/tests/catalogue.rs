@@ -40,6 +40,7 @@ fn catalogue(name: &str, now: &Value) -> PathBuf {
         event_type: "order.placed".into(),
         version: 1,
         aggregate: "order".into(),
+        command: None,
         visibility: "public".into(),
         description: "An order was taken.".into(),
         owner: "sales".into(),

@@ -107,7 +107,7 @@ def add_a_consumer() -> None:
         "a consumer changes more than the template and the domain"
     assert all(map(in_domain, readme.follow(event, COPY))), "an event changes more than the domain"
     shell("cargo fmt --check --package shortages --package commerce", COPY)
-    with up("make up NAME=adopt", COPY, "adopt") as stack:
+    with up("make up NAME=adopt", COPY, "adopt") as (stack, _):
         answers = {tenant: order_too_much(stack, tenant) for tenant in TENANTS}
         for tenant, orders in answers.items():
             wait(f"the shortages of {tenant}", lambda: view(stack, f"{tenant}#~shortages#tea") == orders)
@@ -122,7 +122,7 @@ def in_domain(path: str) -> bool:
 def order_too_much(stack: dict[str, Any], tenant: str) -> dict[str, int]:
     """Places one order that the stock covers and two that it does not. Gives what the view must say of those."""
     call(stack, tenant, "/stock/tea/receipts", {"quantity": 3}, 201)
-    short = {}
+    short: dict[str, int] = {}
     for wanted, missing in ((2, 0), (7, 6), (4, 3)):
         line = {"sku": "tea", "quantity": wanted, "unit_price_cents": 450}
         order = call(stack, tenant, "/orders", {"customer_id": "c-1", "lines": [line]}, 201)["order_id"]
@@ -139,12 +139,15 @@ def start_your_own() -> None:
     shell(begin[0], COPY)
     link_tools(new)
     shell("cargo fmt --all --check", new)
-    yours = ["Cargo.toml", "Makefile", "README.md", "template.yaml", "samconfig.toml", "shared", "functions", "infra"]
+    yours = ["Cargo.toml", "Makefile", "README.md", "template.yaml", "samconfig.toml", "shared", "functions", "infra",
+             "docs/try.sh", "tests/local/hints.py"]
     found = subprocess.run(["grep", "-rniE", "commerce|inventory|stock|order", *yours], cwd=new, capture_output=True, text=True, check=False)
     assert found.returncode == 1, f"the new repository has something of the shop:\n{found.stdout}{found.stderr}"
-    with up(begin[2], new, "run", down=drive[1]) as stack:
-        said = shell(f"API='{stack['outputs']['ApiUrl']}'; {drive[0]}", new)
-        tickets = {("acme", json.loads(said)["ticket_id"]): "It rains in"}
+    with up(begin[2], new, "run", down=drive[1]) as (stack, said):
+        answer = shell(f"API='{stack['outputs']['ApiUrl']}'; {drive[0]}", new)
+        tickets = {("acme", json.loads(answer)["ticket_id"]): "It rains in"}
+        api, token, first, reach = hints(said)
+        tickets["acme", json.loads(shell("\n".join([api, token, first]), new))["ticket_id"]] = "It pours in"
         for tenant in TENANTS:
             ticket = call(stack, tenant, "/tickets", {"subject": f"help {tenant}"}, 201)["ticket_id"]
             tickets[tenant, ticket] = f"help {tenant}"
@@ -155,19 +158,27 @@ def start_your_own() -> None:
             closed = {"subject": subject, "status": "closed", "answer": "mended", "version": 2}
             wait(f"the closed ticket of {tenant}", lambda: closed.items() <= get(stack, tenant, f"/tickets/{ticket}").items())
         line = consumer_line(stack, "ticket-board", committed=2 * len(tickets))
+        report = json.loads(shell(f"{reach}\ntowpath status --json", new))
+        assert line in report["consumers"], f"`make env` does not lead to the stack: {report}"
     shell("make test", new)
     print(f"start your own: ok, its consumer is proved, ticket-board applied {line['applied']} of {line['committed']} events")
+
+
+def hints(said: str) -> list[str]:
+    """Of what `make up` says: the API, a token, the first command, what lets a shell reach the stack."""
+    lines = [line.strip() for line in said.splitlines()]
+    return [next(line for line in lines if line.startswith(begin)) for begin in ("API=", "TOKEN=", "curl ", "eval ")]
 
 
 # --- a stack
 
 
 @contextmanager
-def up(command: str, folder: Path, name: str, down: str = "") -> Iterator[dict[str, Any]]:
-    """A stack brought up by a command of the README, and taken down whatever happens."""
+def up(command: str, folder: Path, name: str, down: str = "") -> Iterator[tuple[dict[str, Any], str]]:
+    """A stack brought up by a command of the README, with what that said, and taken down whatever happens."""
     try:
-        shell(command, folder)
-        yield json.loads((folder / f".local/{name}/stack.json").read_text())
+        said = shell(command, folder)
+        yield json.loads((folder / f".local/{name}/stack.json").read_text()), said
     finally:
         shell(down or f"make down NAME={name}", folder)
 
@@ -236,7 +247,7 @@ def consumer_line(stack: dict[str, Any], consumer: str, committed: int) -> dict[
                 if line.startswith("host: "))
     file = PLACE / "stack.json"
     file.write_text(json.dumps(stack))
-    asked = [COPY / f"target/{host}/release/towpath", "status", "--json", "--stack-file", file]
+    asked: list[str | Path] = [COPY / f"target/{host}/release/towpath", "status", "--json", "--stack-file", file]
     line: dict[str, Any] = {}
 
     def applied() -> bool:

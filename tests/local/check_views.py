@@ -36,7 +36,7 @@ def cursors_at_the_end(world: World) -> Finding:
     return found
 
 
-def _standing(cursor: int, event_id: str, era: int, status: str) -> dict[str, Any]:
+def _standing(cursor: int, event_id: str | None, era: int, status: str) -> dict[str, Any]:
     return {"cursor": cursor, "event_id": event_id, "era": era, "status": status}
 
 

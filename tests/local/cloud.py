@@ -115,14 +115,6 @@ def ledger(stack: Stack) -> dict[str, Any] | None:
         return dict(json.load(answer))
 
 
-def newest_cli() -> Path:
-    """The towpath binary that was built last, with or without a named target."""
-    built = [*ROOT.glob("target/release/towpath"), *ROOT.glob("target/*/release/towpath")]
-    if not built:
-        raise Trouble("There is no towpath binary under target. Build it (make build), or name it with --cli.")
-    return max(built, key=lambda path: path.stat().st_mtime)
-
-
 def scan(stack: Stack, table_output: str) -> Iterator[dict[str, Any]]:
     """Every item of one table, as plain Python values, read consistently."""
     plain = TypeDeserializer().deserialize

@@ -71,7 +71,7 @@ def files(rules: list[str]) -> list[str]:
 def tested(name: str, arguments: list[str]) -> Tested:
     """Runs cargo-mutants; 2 and 3 say that a change was not seen, or that one did not end."""
     (OUT / name).mkdir(parents=True, exist_ok=True)
-    command = [TOOL, "mutants", f"--dir={ROOT}", f"--output={OUT / name}", "--no-shuffle", "--colors=never", *arguments]
+    command: list[str | Path] = [TOOL, "mutants", f"--dir={ROOT}", f"--output={OUT / name}", "--no-shuffle", "--colors=never", *arguments]
     code = subprocess.run(command, env={**os.environ, **FEW}, check=False).returncode
     if code not in (0, 2, 3):
         sys.exit(f"cargo-mutants ended with {code}: see {OUT / name}/mutants.out")

@@ -76,8 +76,8 @@ class Ledger:
                 return 402, {"code": "amount_declined"}
             if amount % 100 == DECLINED_CENTS:
                 return 402, {"code": "card_declined"}
-            payment = self.payments.setdefault(id_, {"receipt": f"pay-{len(self.payments) + 1}", "status": "authorised", "amount_cents": amount})
-            return (200, dict(payment)) if payment["amount_cents"] == amount else (402, {"code": "another_amount"})
+            made = self.payments.setdefault(id_, {"receipt": f"pay-{len(self.payments) + 1}", "status": "authorised", "amount_cents": amount})
+            return (200, dict(made)) if made["amount_cents"] == amount else (402, {"code": "another_amount"})
         payment = self.payments.get(id_)
         if not payment or verb not in NEXT:
             return 404, {"code": "unknown_payment"}

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Iterable
+from typing import Any, Callable, Iterable
 
 Item = dict[str, Any]
 
@@ -217,10 +217,12 @@ def add_progress(world: World, item: Item) -> None:
 
 def fill(world: World, table: str, items: Iterable[Item]) -> None:
     """Adds the items of one table; a row that cannot be read is kept as a fault, not thrown."""
-    add = {"outbox": lambda i: world.events.append(event(i)),
-           "entities": lambda i: add_entity(world, i),
-           "views": lambda i: add_view(world, i),
-           "progress": lambda i: add_progress(world, i)}[table]
+    adders: dict[str, Callable[[Item], None]] = {
+        "outbox": lambda i: world.events.append(event(i)),
+        "entities": lambda i: add_entity(world, i),
+        "views": lambda i: add_view(world, i),
+        "progress": lambda i: add_progress(world, i)}
+    add = adders[table]
     for item in items:
         try:
             add(item)

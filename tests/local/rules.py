@@ -84,11 +84,11 @@ def linters(towpath: list[dict[str, Any]]) -> list[Row]:
         rows.append(row(what, f"cfn-lint-serverless {rule}", rest + ([ours] if remark and ours in broken else []), bad[rule], remark))
     seen, failed = checkov(str(EXPANDED), *SOURCES[1:])
     _, bad = checkov(str(BAD))
-    for rule, what in CHECKOV.items():
-        id = f"CKV_AWS_{rule}"
+    for number, what in CHECKOV.items():
+        id = f"CKV_AWS_{number}"
         found = [f"{failed[id]} resources"] if failed[id] else []
         rows.append(row(what, f"checkov {id}", found if id in seen else ["it looked at nothing"], bad[id]))
-    rows += [Row(what, f"checkov CKV_AWS_{rule}", True, why, is_applicable=False) for rule, (what, why) in NOT_APPLICABLE.items()]
+    rows += [Row(what, f"checkov CKV_AWS_{number}", True, why, is_applicable=False) for number, (what, why) in NOT_APPLICABLE.items()]
     return rows
 
 

@@ -104,7 +104,7 @@ def arguments() -> argparse.Namespace:
 
 
 def add_verb(verbs: Any, name: str, run: Callable[..., Any], text: str) -> argparse.ArgumentParser:
-    verb = verbs.add_parser(name, help=text)
+    verb: argparse.ArgumentParser = verbs.add_parser(name, help=text)
     verb.add_argument("--name", type=plain_name, default="run", help="which local stack (default: run)")
     verb.set_defaults(run=run)
     return verb

@@ -66,12 +66,12 @@ def milliseconds(begin: datetime, end: datetime) -> float:
     return (end - begin).total_seconds() * 1000
 
 
-def what_next(stack: Stack, plan: Plan, order: Answer, out: Console) -> None:
+def what_next(stack: Stack, plan: Plan, order: Answer) -> None:
     """What a person can type now: look at the order of the story, send commands, take it down."""
     suffix = "" if stack.name == "run" else f" NAME={stack.name}"
     get = f"curl -sS -H \"authorization: Bearer $(make token TENANT={order.tenant}{suffix})\" \"$API"
     looks = [f"{get}/orders/{order.answer['order_id']}\"", f"{get}/customers/{plan.story.body['customer_id']}/timeline\""]
-    hints.show([f"API='{stack.api}'", *looks, *hints.curls(stack.name), *hints.verbs(stack.name)], out)
+    hints.show([f"API='{stack.api}'", *looks, *hints.next_lines(stack.name, ["status", "drill", "down"], hints.TRY.read_text())])
 
 
 def first_seen(driver: Driver, tenant: str, order: Answer, customer: str) -> dict[str, float]:

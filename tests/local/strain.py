@@ -32,7 +32,7 @@ def strain(stack: Stack, cli: Path, wait: Callable[[str, Callable[[], bool]], No
         wait("nobody can say whose a token is while the issuer is away", lambda: place(stack, of_another_key()) == 503)
     finally:
         ask(stack.issuer, "/away", {"seconds": 0})
-    order = [cli, "--stack-file", stack.file, "tenants", "limit", TENANT, "--who", "make", "--why", "a rehearsal", "--yes"]
+    order: list[str | Path] = [cli, "--stack-file", stack.file, "tenants", "limit", TENANT, "--who", "make", "--why", "a rehearsal", "--yes"]
     run([*order, "--rate", "0.01", "--burst", "1"])
     token = Tokens(stack.issuer).of(TENANT)
     wait("a tenant above its limit is refused", lambda: place(stack, token) == 429)
@@ -60,7 +60,9 @@ def run(command: list[str | Path]) -> None:
 
 def of_another_key() -> str:
     """Formed as a token is, of a key that nobody knows."""
-    part = lambda said: base64.urlsafe_b64encode(json.dumps(said).encode()).rstrip(b"=").decode()  # noqa: E731
+    def part(said: dict[str, str]) -> str:
+        return base64.urlsafe_b64encode(json.dumps(said).encode()).rstrip(b"=").decode()
+
     return f"{part({'alg': 'RS256', 'kid': f'nobody-{uuid.uuid4()}'})}.{part({'tenant_id': TENANT})}.{part({})}"
 
 

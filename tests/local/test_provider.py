@@ -89,14 +89,19 @@ class Mails(unittest.TestCase):
         spoil(world)
         self.assertFalse(check(world).good)
 
+    def executed(self, world: World) -> list[dict[str, Any]]:
+        assert world.ledger is not None
+        found: list[dict[str, Any]] = world.ledger["executed"]
+        return found
+
     def test_a_mail_too_many_too_few_or_to_somebody_else_is_seen(self) -> None:
-        self.fails(check_mails.mails_sent_once, lambda w: w.ledger["executed"].append(w.ledger["executed"][0]))
-        self.fails(check_mails.mails_sent_once, lambda w: w.ledger["executed"].clear())
-        self.fails(check_mails.mails_sent_once, lambda w: w.ledger["executed"][0]["body"].update(tenant="birch"))
+        self.fails(check_mails.mails_sent_once, lambda w: self.executed(w).append(self.executed(w)[0]))
+        self.fails(check_mails.mails_sent_once, lambda w: self.executed(w).clear())
+        self.fails(check_mails.mails_sent_once, lambda w: self.executed(w)[0]["body"].update(tenant="birch"))
 
     def test_a_mail_that_is_not_on_record_or_with_another_receipt_is_seen(self) -> None:
         self.fails(check_mails.mails_on_record, lambda w: w.events.pop())
-        self.fails(check_mails.mails_on_record, lambda w: w.ledger["executed"][0]["answer"].update(receipt="mail-9"))
+        self.fails(check_mails.mails_on_record, lambda w: self.executed(w)[0]["answer"].update(receipt="mail-9"))
 
 
 if __name__ == "__main__":

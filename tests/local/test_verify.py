@@ -9,7 +9,7 @@ import sys
 import unittest
 from dataclasses import replace
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 from rich.console import Console
 
@@ -21,6 +21,7 @@ import check_views as cv  # noqa: E402
 import fold  # noqa: E402
 import rows  # noqa: E402
 import verify  # noqa: E402
+from findings import Finding  # noqa: E402
 from rows import Aggregate, Answer, Cursor, Entity, Event, Registered, StoredAnswer, ViewRow, World  # noqa: E402
 
 TIME = "2026-11-21T10:00:%02d.000Z"
@@ -33,7 +34,7 @@ class Builder:
         self.world = World(queues={"inventory queue": (0, 0)})
         self.clock = 0
 
-    def write(self, tenant: str, event_type: str, id_: str, data: dict, cause: Event | None = None) -> Event:
+    def write(self, tenant: str, event_type: str, id_: str, data: dict[str, Any], cause: Event | None = None) -> Event:
         aggregate = Aggregate(tenant, event_type.split(".")[0], id_)
         before = self.world.journal().get(aggregate, [])
         self.clock += 1
@@ -46,7 +47,7 @@ class Builder:
         self.world.events.append(event)
         return event
 
-    def tell(self, kind: str, event: Event, body: dict, **answer: object) -> None:
+    def tell(self, kind: str, event: Event, body: dict[str, Any], **answer: object) -> None:
         status = 200 if kind == "cancel" else 201
         told = {**answer, "version": event.seq, "correlation_id": event.correlation_id}
         key = f"k-{event.event_id}"
@@ -118,7 +119,7 @@ def sound() -> World:
     return world
 
 
-def change(items: list, pick: Callable, **fields: object) -> None:
+def change(items: list[Any], pick: Callable[[Any], bool], **fields: object) -> None:
     """Replaces fields of the first item that pick selects."""
     at = next(i for i, item in enumerate(items) if pick(item))
     items[at] = replace(items[at], **fields)
@@ -134,7 +135,7 @@ def again(world: World, event_type: str, order: str) -> Event:
 
 
 class TheCheck(unittest.TestCase):
-    def fails(self, check: Callable, plant: Callable[[World], object]) -> None:
+    def fails(self, check: Callable[[World], Finding], plant: Callable[[World], object]) -> None:
         world = sound()
         self.assertEqual([], check(world).faults, "the sound world must pass")
         plant(world)
@@ -242,8 +243,10 @@ class TheCheck(unittest.TestCase):
         self.fails(cb.public_events_left, lambda w: w.received.pop())
 
     def test_an_event_that_left_though_it_is_not_public(self) -> None:
-        internal = lambda w: next(e for e in w.events if e.visibility == "internal")  # noqa: E731
-        self.fails(cb.public_events_left, lambda w: w.received.append(cb.cloud_event(internal(w), set())))
+        def plant(w: World) -> None:
+            internal = next(e for e in w.events if e.visibility == "internal")
+            w.received.append(cb.cloud_event(internal, set()))
+        self.fails(cb.public_events_left, plant)
 
     def test_an_event_that_left_with_other_data(self) -> None:
         self.fails(cb.public_events_left, lambda w: w.received.append({**w.received[0], "data": {}}))
@@ -272,9 +275,9 @@ class TheCheck(unittest.TestCase):
         world.registry.append(Registered("shortages", frozenset({fold.REJECTED}), "progress"))
         world.view_rows.append(replace(world.view_rows[0], view="other"))
         self.assertEqual(["other", "shortages"], cv.not_checked(world))
-        out = Console(file=io.StringIO(), width=200)
-        verify.show([], world, out)
-        self.assertIn("not checked: shortages (", out.file.getvalue())
+        said = io.StringIO()
+        verify.show([], world, Console(file=said, width=200))
+        self.assertIn("not checked: shortages (", said.getvalue())
 
     def test_an_unexpected_status(self) -> None:
         self.fails(cv.answers_as_expected, lambda w: w.answers.append(Answer("order", "acme", 500, {}, (201,))))

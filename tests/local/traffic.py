@@ -18,16 +18,17 @@ import check_checkouts
 import rest
 import story
 import verify
-from cloud import Stack, Trouble, fail_on_trouble, load, newest_cli
+from cloud import Stack, Trouble, fail_on_trouble, load
 from disorder import Disorder, standing_still
 from driver import Driver
+from hints import newest_cli
 from kills import Killer, table_of
 from paper import console, table
 from plan import CheckoutPlan, OrderPlan, Plan, in_bursts, make
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from rows import Aggregate, Answer
+from rows import Aggregate, Answer, World
 
 WORKERS = 8
 REORDERED_SECONDS = 30
@@ -276,7 +277,7 @@ def request_table(driver: Driver) -> Table:
     return lines
 
 
-def saga_table(world: verify.World) -> Table:
+def saga_table(world: World) -> Table:
     """What the sagas came to, from the journal; a command that is parked holds its saga up."""
     ends = check_checkouts.counts(world)
     parked = len({c.aggregate for c in world.cursors if c.status == "parked" and c.aggregate.kind == "fulfilment"})
@@ -306,8 +307,8 @@ def arguments() -> argparse.Namespace:
     if given.orders < 1 or given.tenants < 1 or given.kills < 0:
         raise Trouble("--orders and --tenants must be at least 1, and --kills not below 0.")
     given.cli = given.cli or newest_cli()
-    if not given.cli.exists():
-        raise Trouble(f"There is no {given.cli}. Build it (make build), or name another one with --cli.")
+    if not given.cli or not given.cli.exists():
+        raise Trouble(f"There is no {given.cli or 'towpath binary under target'}. Build it (make build), or name another one with --cli.")
     return given
 
 
@@ -353,7 +354,7 @@ def report(traffic: Traffic, killer: Killer | None, reached: rest.Rest, cli: Pat
     told = traffic.placed.get(traffic.plan.story.number)
     if told:
         story.tell(stack, told, traffic.seen_ms, out)
-        story.what_next(stack, traffic.plan, told, out)
+        story.what_next(stack, traffic.plan, told)
     killed = killer is None or len(killer.done) >= killer.wanted
     if not killed:
         out.print("Too few kills were proven. Send more orders (--orders), so that more batches are in flight.", style="bold red")

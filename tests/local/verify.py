@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Callable
 
 from rich.console import Console
 from rich.text import Text
@@ -55,11 +56,11 @@ def run_checks(world: World) -> list[Finding]:
     return findings
 
 
-def _run(check: object, world: World) -> Finding:
+def _run(check: Callable[[World], Finding], world: World) -> Finding:
     try:
-        return check(world)  # type: ignore[operator]
+        return check(world)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as why:
-        broken = Finding(str(check.__doc__).split("\n")[0])  # type: ignore[attr-defined]
+        broken = Finding(str(check.__doc__).split("\n")[0])
         broken.true("a row has another shape than documented", False, "a comparison", f"{type(why).__name__}: {why}")
         return broken
 

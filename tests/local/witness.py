@@ -31,7 +31,7 @@ class Witness:
 
     def last_run_failed(self) -> bool:
         """What the mapping says of the last batch."""
-        return self._lambda.get_event_source_mapping(UUID=self._mapping).get("LastProcessingResult") == "FAILED"
+        return bool(self._lambda.get_event_source_mapping(UUID=self._mapping).get("LastProcessingResult") == "FAILED")
 
     def in_flight(self) -> Batch:
         """What is invisible in the queue now."""

@@ -105,7 +105,8 @@ impl Check<'_> {
             }
         }
         if listed.producers.is_empty() {
-            self.refuse(&of, "", "nobody records it: say who does, `.by(&[…])`");
+            let does = if listed.command.is_some() { "sends" } else { "records" };
+            self.refuse(&of, "", format!("nobody {does} it: say who does, `.by(&[…])`"));
         }
     }
 
@@ -162,10 +163,14 @@ impl Check<'_> {
         let before = listed.before(version);
         if !before.is_some_and(|before| before.upcast) {
             let says = format!(
-                "its samples cannot be read: write `fn upcast` from v{version} to v{} of its event",
+                "its samples cannot be read: write `fn upcast` from v{version} to v{} of its type",
                 version + 1
             );
             self.refuse(&of, "", says);
+        }
+        // A command has one reader, which is deployed before its senders: no earlier version is written beside it.
+        if listed.command.is_some() {
+            return;
         }
         let written = before.is_some_and(|before| before.downcast);
         match before.and_then(|before| before.sunset.as_deref()) {
@@ -194,7 +199,7 @@ impl Check<'_> {
     fn samples(&mut self, listed: &Listed) {
         let of = current(listed);
         if self.folder.current.samples_of(&of).next().is_none() {
-            self.refuse(&of, "", "it has no sample: no story in the catalogue's crate records it");
+            self.refuse(&of, "", "it has no sample: no story in the catalogue's crate shows it");
         }
         let (now, then) = (&self.folder.current, &self.folder.released);
         let mut pairs: Vec<(Version, String, &Value, Option<&Value>)> = Vec::new();

@@ -55,9 +55,9 @@ fn generate(catalogue: &Catalogue, write: bool) -> Result<String, String> {
     let generated = catalogue.generate(&released);
     let changed = lay_out(root, &generated.files(), Some(RELEASED), write).map_err(|error| error.to_string())?;
     written(changed, write)?;
-    let events = generated.listing.events.len();
     Ok(format!(
-        "schemas: {events} events, {} samples",
+        "schemas: {}, {} samples",
+        generated.listing.counted(),
         generated.shelf.samples.values().map(BTreeMap::len).sum::<usize>()
     ))
 }
@@ -72,14 +72,14 @@ fn contract_tests(catalogue: &Catalogue, write: bool) -> Result<String, String> 
     let tested = evidence.page.lines().filter(|line| line.starts_with("| `")).count();
     let page = Path::new(PAGES).join(EVIDENCE);
     if std::fs::read_to_string(&page).is_ok_and(|there| there == evidence.page) {
-        return Ok(format!("contract tests: {tested} samples are taken by every consumer of their events"));
+        return Ok(format!("contract tests: {tested} samples are taken by every consumer of what they show"));
     }
     if write {
         let made = std::fs::create_dir_all(PAGES).and_then(|()| std::fs::write(&page, &evidence.page));
         made.map_err(|error| format!("{}: {error}", page.display()))?;
     }
     written(vec![format!("{}: it is not what the code says", page.display())], write)?;
-    Ok(format!("contract tests: {tested} samples are taken by every consumer of their events"))
+    Ok(format!("contract tests: {tested} samples are taken by every consumer of what they show"))
 }
 
 fn checked() -> Result<String, String> {

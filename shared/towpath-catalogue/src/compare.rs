@@ -11,7 +11,7 @@ mod object;
 use serde_json::Value;
 
 use crate::alternatives::{alternatives, key};
-use crate::schema::{PUBLIC, Place, VISIBILITY, is_annotation};
+use crate::schema::{PUBLIC, Place, TO, VISIBILITY, is_annotation};
 
 /// What a change asks of those who deploy it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +40,7 @@ pub fn compare(old: &Value, new: &Value) -> Vec<Change> {
     let mut comparison = Comparison { old, new, changes: Vec::new() };
     let root = |schema: &Value| Place { at: String::new(), schema: schema.clone() };
     comparison.visibility();
+    comparison.address();
     comparison.schema(root(old), root(new));
     let mut changes = comparison.changes;
     changes.sort();
@@ -72,6 +73,23 @@ impl Comparison<'_> {
             (true, false) => self.refuse("", "it is no longer public, but others outside of the pipeline rely on it"),
             (false, true) => {
                 self.say(Effect::Harmless, "", "it becomes public: a promise to others than this pipeline")
+            }
+            _ => {}
+        }
+    }
+
+    /// So is to whom a command goes: those that were sent and not carried out yet lie in the journal under that address.
+    fn address(&mut self) {
+        match (self.old[TO].as_str(), self.new[TO].as_str()) {
+            (None, Some(_)) => self.refuse("", "it becomes a command, but events of this type lie in the journal"),
+            (Some(_), None) => {
+                self.refuse("", "it is no longer a command, but commands of this type lie in the journal")
+            }
+            (Some(old), Some(new)) if old != new => {
+                let says = format!(
+                    "it goes to {new}, but what was sent is addressed to {old}: a command to another consumer is another type"
+                );
+                self.refuse("", says);
             }
             _ => {}
         }

@@ -5,17 +5,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
+use towpath::{EventType, Kind};
 
 use crate::check::misfits;
 use crate::entry::{Catalogue, Entry, Story};
 use crate::folder::{Shelf, Version, text_of};
-use crate::listing::Listing;
+use crate::listing::{Addressed, Listing};
 use crate::release::story_name;
 use crate::story::{Happened, Instead, Told, tell};
 
 /// What the types and the stories say.
 pub struct Generated {
-    /// What is said of each event.
+    /// What is said of each event and command.
     pub listing: Listing,
     /// The current version of each.
     pub shelf: Shelf,
@@ -64,12 +65,24 @@ impl Catalogue {
                 before.downcast = !samples.is_empty() && samples.values().all(written);
             }
             listed.consumers = self.readers(&of.0);
+            if let Some(command) = &mut listed.command {
+                let hears = |answer: &String| self.hears(&listed.producers, answer);
+                command.answers = recorded_for(&stories, &of.0, command).into_iter().filter(hears).collect();
+            }
             shelf.schemas.insert(of.clone(), entry.schema.clone());
             shelf.samples.insert(of, samples);
             events.push(listed);
         }
         events.sort_by(|a, b| a.event_type.cmp(&b.event_type));
         Generated { listing: Listing { title: self.title.clone(), events }, shelf, stories }
+    }
+
+    /// Does a sender handle this type of event? One that handles nothing, such as an API, hears of it by its state.
+    fn hears(&self, senders: &[String], event_type: &str) -> bool {
+        let consumers = (self.consumers)();
+        let mut names = consumers.iter().map(|consumer| consumer.name().as_str());
+        let is_deaf = !names.any(|name| senders.iter().any(|sender| sender == name));
+        is_deaf || self.readers(event_type).iter().any(|reader| senders.contains(&reader.consumer))
     }
 
     /// Tests every contract.
@@ -88,11 +101,28 @@ impl Catalogue {
     }
 }
 
+/// The types of events that the consumer of this command recorded when it carried it out. That of a command that was passed
+/// over is not among them: it is known without a story.
+fn recorded_for(stories: &[Told], of: &str, command: &Addressed) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for told in stories {
+        let sent: BTreeSet<&str> =
+            told.events.iter().filter(|sent| sent.event_type == of).map(|sent| sent.id.as_str()).collect();
+        let answers = told.events.iter().filter(|answer| {
+            answer.kind == Kind::Event && answer.producer == command.to && sent.contains(answer.cause.as_str())
+        });
+        found.extend(answers.map(|answer| answer.event_type.clone()));
+    }
+    found.remove(&command.skipped);
+    found
+}
+
 /// A sample that consumers were given.
 pub(crate) struct Read {
     pub(crate) of: Version,
     pub(crate) sample: String,
     pub(crate) taken: Vec<String>,
+    pub(crate) is_passed_over: bool,
 }
 
 struct Tests<'a> {
@@ -107,27 +137,29 @@ impl Tests<'_> {
     /// What is recorded is listed, with its producer, and fits its schema.
     fn recorded(&mut self, event: &Happened) {
         let Happened { producer, event_type, version, sample, .. } = event;
-        // A command is between two, a private row of an aggregate is its own: neither is for everybody.
-        if !event.is_for_all {
+        if event.is_private {
             return;
         }
+        let (does, adds) = match event.kind {
+            Kind::Event => ("records", "event!"),
+            Kind::Command => ("sends", "command!"),
+        };
         let Some(entry) = self.catalogue.entry(event_type) else {
-            return self
-                .broken
-                .push(format!("{producer} records {event_type}, which is not listed: add event!(…) for it"));
+            let why = format!("{producer} {does} {event_type}, which is not listed: add {adds}(…) for it");
+            return self.broken.push(why);
         };
         let listed = entry.listed();
         if listed.version != *version {
             let now = listed.version;
-            self.broken.push(format!("{producer} records {event_type} v{version}, but the catalogue lists v{now}"));
+            self.broken.push(format!("{producer} {does} {event_type} v{version}, but the catalogue lists v{now}"));
         }
         if !listed.producers.contains(producer) {
             self.broken
-                .push(format!("{producer} records {event_type}, but its entry does not say so: .by(&[{producer:?}])"));
+                .push(format!("{producer} {does} {event_type}, but its entry does not say so: .by(&[{producer:?}])"));
         }
         for (at, why) in misfits(&entry.schema, &event.data) {
             self.broken.push(format!(
-                "{event_type} v{version}, {sample}: {producer} records what does not fit its schema at {at}: {why}"
+                "{event_type} v{version}, {sample}: {producer} {does} what does not fit its schema at {at}: {why}"
             ));
         }
         for before in &listed.before {
@@ -142,7 +174,8 @@ impl Tests<'_> {
         }
     }
 
-    /// Nobody is said to record what no story shows, and nothing is handled that is not listed.
+    /// Nobody is said to record or to send what no story shows, nothing is handled that is not listed, and each command has one
+    /// who carries it out and answers.
     fn declared(&mut self) {
         let shown: BTreeSet<(&str, &str)> = self
             .generated
@@ -153,18 +186,30 @@ impl Tests<'_> {
             .collect();
         for listed in &self.generated.listing.events {
             let silent = listed.producers.iter().filter(|name| !shown.contains(&(name, &listed.event_type)));
-            self.broken.extend(
-                silent.map(|name| format!("{name} is said to record {}, but no story shows it", listed.event_type)),
-            );
+            let (of, does) = (&listed.event_type, if listed.command.is_some() { "send" } else { "record" });
+            self.broken.extend(silent.map(|name| format!("{name} is said to {does} {of}, but no story shows it")));
+            let Some(command) = &listed.command else { continue };
+            if listed.consumers.is_empty() {
+                let to = &command.to;
+                self.broken.push(format!("{of} is addressed to {to}, which does not carry it out: .on_command(…)"));
+            } else if command.answers.is_empty() {
+                self.broken
+                    .push(format!("{of} is never answered: no story shows an event that {} records", command.to));
+            }
         }
         for consumer in (self.catalogue.consumers)() {
-            let unlisted = consumer.event_types().filter(|kind| self.catalogue.entry(kind.as_str()).is_none());
-            let says = |kind| format!("{} handles {kind}, which is not listed: add event!(…) for it", consumer.name());
-            self.broken.extend(unlisted.map(says));
+            let is_unlisted = |kind: &&EventType| self.catalogue.entry(kind.as_str()).is_none();
+            let name = consumer.name();
+            let events = consumer.event_types().filter(is_unlisted);
+            let says = |kind| format!("{name} handles {kind}, which is not listed: add event!(…) for it");
+            self.broken.extend(events.map(says));
+            let commands = consumer.command_types().filter(is_unlisted);
+            let says = |kind| format!("{name} carries out {kind}, which is not listed: add command!(…) for it");
+            self.broken.extend(commands.map(says));
         }
     }
 
-    /// Each consumer of an event takes every sample of it, of every version.
+    /// Each consumer of an event, and the one of a command, takes every sample of it, of every version.
     fn samples(&mut self, entry: &Entry) {
         let (generated, released) = (self.generated, self.released);
         let event_type = &entry.listed().event_type;
@@ -200,11 +245,13 @@ impl Tests<'_> {
         };
         self.broken.extend(told.failures.iter().map(|why| format!("{event_type} v{version}, {name}: {why}")));
         for reader in self.catalogue.readers(event_type) {
-            if !event.taken.contains(&reader.consumer) && told.failures.is_empty() && reader.since == "beginning" {
+            let is_dealt_with = event.taken.contains(&reader.consumer) || event.is_passed_over;
+            if !is_dealt_with && told.failures.is_empty() && reader.since == "beginning" {
                 self.broken.push(format!("{event_type} v{version}, {name}: {} was not given it", reader.consumer));
             }
         }
-        self.read.push(Read { of: of.clone(), sample: name.to_owned(), taken: event.taken.clone() });
+        let (taken, is_passed_over) = (event.taken.clone(), event.is_passed_over);
+        self.read.push(Read { of: of.clone(), sample: name.to_owned(), taken, is_passed_over });
     }
 
     /// `orders-api.served.2~3` is of the story `served`.

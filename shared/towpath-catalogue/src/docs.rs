@@ -1,4 +1,4 @@
-//! `docs/catalogue/`: an index with who tells whom, and a page for each event. Made of `schemas/` alone.
+//! `docs/catalogue/`: an index with who tells whom, and a page for each event and command. Made of `schemas/` alone.
 //! Must not know: types, files.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,26 +25,39 @@ fn page_of(listed: &Listed) -> String {
 }
 
 fn index(folder: &Folder) -> String {
-    let mut page = format!("# {}: events\n\n{HEAD}\n", folder.listing.title);
+    let (commands, events): (Vec<&Listed>, Vec<&Listed>) =
+        folder.listing.events.iter().partition(|listed| listed.command.is_some());
+    let what = if commands.is_empty() { "events" } else { "events and commands" };
+    let mut page = format!("# {}: {what}\n\n{HEAD}\n", folder.listing.title);
     page += &flow(&folder.listing.events);
     page += "\n| event | what happened | owner | recorded by | handled by |\n|---|---|---|---|---|\n";
-    for listed in &folder.listing.events {
-        let _ = writeln!(
-            page,
-            "| [`{}`]({}) v{} | {} | {} | {} | {} |",
-            listed.event_type,
-            page_of(listed),
-            listed.version,
-            cell(&listed.description),
-            cell(&listed.owner),
-            listed.producers.join(", "),
-            names(&listed.consumers)
-        );
+    for listed in events {
+        let (producers, readers) = (listed.producers.join(", "), names(&listed.consumers));
+        let _ = writeln!(page, "{} {producers} | {readers} |", beginning(listed));
+    }
+    if !commands.is_empty() {
+        page += "\n| command | what is to be done | owner | sent by | carried out by | answered by |\n|---|---|---|---|---|---|\n";
+    }
+    for listed in commands {
+        let Some(command) = &listed.command else { continue };
+        let (producers, answers) = (listed.producers.join(", "), linked(&command.answers));
+        let _ = writeln!(page, "{} {producers} | {} | {answers} |", beginning(listed), command.to);
     }
     page + "\n[Contract tests](contract-tests.md) show who takes what.\n"
 }
 
-/// Producers → events → consumers.
+/// The first cells of a line of the index.
+fn beginning(listed: &Listed) -> String {
+    let Listed { event_type, version, description, owner, .. } = listed;
+    format!("| [`{event_type}`]({}) v{version} | {} | {} |", page_of(listed), cell(description), cell(owner))
+}
+
+/// Types, each with its page.
+fn linked(types: &[String]) -> String {
+    types.iter().map(|name| format!("[`{name}`]({name}.md)")).collect::<Vec<_>>().join(", ")
+}
+
+/// Producers → events and commands → consumers.
 fn flow(events: &[Listed]) -> String {
     let mut text = String::from("```mermaid\nflowchart LR\n");
     let mut functions: BTreeSet<&str> = BTreeSet::new();
@@ -57,7 +70,8 @@ fn flow(events: &[Listed]) -> String {
     }
     for listed in events {
         let event = node(&listed.event_type);
-        let _ = writeln!(text, "    {event}([{}])", listed.event_type);
+        let (open, close) = if listed.command.is_some() { ("[/", "/]") } else { ("([", "])") };
+        let _ = writeln!(text, "    {event}{open}{}{close}", listed.event_type);
         for name in &listed.producers {
             let _ = writeln!(text, "    {} --> {event}", node(name));
         }
@@ -83,17 +97,8 @@ fn page(folder: &Folder, listed: &Listed) -> String {
         personal.iter().map(|field| format!("`{field}`")).collect::<Vec<_>>().join(", ")
     };
     let mut page = format!("# `{}` v{}\n\n{HEAD}\n{}\n\n", listed.event_type, listed.version, listed.description);
-    let facts = [
-        ("aggregate", listed.aggregate.clone()),
-        ("visibility", listed.visibility.clone()),
-        ("owner", listed.owner.clone()),
-        ("kept", listed.retention.clone()),
-        ("recorded by", listed.producers.join(", ")),
-        ("handled by", names(&listed.consumers)),
-        ("personal data", personal),
-    ];
     page += "| | |\n|---|---|\n";
-    for (name, value) in facts {
+    for (name, value) in facts(folder, listed).into_iter().chain([("personal data", personal)]) {
         let _ = writeln!(page, "| {name} | {} |", cell(&value));
     }
     page += "\n## Data\n\n| field | type | | what it is |\n|---|---|---|---|\n";
@@ -104,9 +109,45 @@ fn page(folder: &Folder, listed: &Listed) -> String {
     let _ = writeln!(page, "\nSchema: [v{version}.json](../../schemas/{event}/v{version}.json).");
     if let Some((name, sample)) = folder.current.samples_of(&of).next() {
         let text = serde_json::to_string_pretty(sample).unwrap_or_default();
-        let _ = writeln!(page, "\n## Example\n\nAs `{}` records it:\n\n```json\n{text}\n```", producer(name));
+        let does = if listed.command.is_some() { "sends" } else { "records" };
+        let _ = writeln!(page, "\n## Example\n\nAs `{}` {does} it:\n\n```json\n{text}\n```", producer(name));
     }
     page + &earlier(folder, listed)
+}
+
+/// What is said of it, besides its data.
+fn facts(folder: &Folder, listed: &Listed) -> Vec<(&'static str, String)> {
+    let (owner, kept) = (listed.owner.clone(), listed.retention.clone());
+    let (producers, readers) = (listed.producers.join(", "), names(&listed.consumers));
+    let Some(command) = &listed.command else {
+        let of = |other: &&Listed| {
+            let command = other.command.as_ref();
+            command.is_some_and(|command| command.answers.contains(&listed.event_type))
+        };
+        let answered: Vec<String> =
+            folder.listing.events.iter().filter(of).map(|other| other.event_type.clone()).collect();
+        let mut facts = vec![
+            ("aggregate", listed.aggregate.clone()),
+            ("visibility", listed.visibility.clone()),
+            ("owner", owner),
+            ("kept", kept),
+            ("recorded by", producers),
+            ("handled by", readers),
+        ];
+        if !answered.is_empty() {
+            facts.push(("answer to", linked(&answered)));
+        }
+        return facts;
+    };
+    vec![
+        ("command of", listed.aggregate.clone()),
+        ("owner", owner),
+        ("kept", kept),
+        ("sent by", producers),
+        ("carried out by", command.to.clone()),
+        ("answered by", linked(&command.answers)),
+        ("when an operator passes it over", linked(std::slice::from_ref(&command.skipped))),
+    ]
 }
 
 fn earlier(folder: &Folder, listed: &Listed) -> String {
@@ -116,8 +157,12 @@ fn earlier(folder: &Folder, listed: &Listed) -> String {
         .filter(|before| folder.released.schemas.contains_key(&(listed.event_type.clone(), before.version)));
     let mut text = String::new();
     for before in before {
-        let sunset = before.sunset.as_deref().unwrap_or("no sunset");
         let (event, version) = (&listed.event_type, before.version);
+        let sunset = match &before.sunset {
+            _ if listed.command.is_some() => format!("v{}", version + 1),
+            Some(day) => day.clone(),
+            None => "no sunset".to_owned(),
+        };
         let file = format!("../../schemas/released/{event}/v{version}.json");
         let _ = writeln!(text, "| [v{version}]({file}) | {sunset} | by its upcast, for ever |");
     }

@@ -1,4 +1,5 @@
-//! What an author writes down: each event with who answers for it, the consumers, and the stories that show them at work.
+//! What an author writes down: each event and command with who answers for it, the consumers, and the stories that show them
+//! at work.
 //! Must not know: folders, rules.
 
 use std::marker::PhantomData;
@@ -7,11 +8,12 @@ use std::rc::Rc;
 use futures_util::future::LocalBoxFuture;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
+use serde::Serialize;
 use serde_json::Value;
-use towpath::{Aggregate, Consumer, Entity, Event, Visibility};
+use towpath::{Aggregate, Command, Consumer, Entity, Event, Failure, Visibility};
 
-use crate::listing::{Before, Listed, Reader};
-use crate::schema::{PUBLIC, VISIBILITY};
+use crate::listing::{Addressed, Before, Listed, Reader};
+use crate::schema::{PUBLIC, TO, VISIBILITY};
 use crate::story::Stage;
 
 /// An entry for a type of event.
@@ -76,26 +78,52 @@ use crate::story::Stage;
 #[macro_export]
 macro_rules! event {
     ($event:ty) => {{
+        $crate::no_state!($event, <$event as $crate::probe::Event>::Of);
+        $crate::Entry::of::<$event>()
+    }};
+}
+
+/// An entry for a type of command: `command!(Authorise).owner(…).kept(…).by(&["signup"])`, where `by` says who sends it. To whom
+/// it goes, its type says; what answers it, the stories show. What [`event!`] does not take does not compile here, either.
+#[macro_export]
+macro_rules! command {
+    ($command:ty) => {{
+        $crate::no_state!($command, <$command as $crate::probe::Command>::From);
+        $crate::Entry::of_command::<$command>()
+    }};
+}
+
+/// Does not compile if the type is an entity, or could hold the state of this aggregate.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! no_state {
+    ($type:ty, $of:ty) => {
         const _: () = {
             use $crate::probe::{NoEntity as _, NoSchema as _, Probe};
             assert!(
-                !Probe::<$event>::IS_ENTITY,
-                concat!(stringify!($event), " is an entity: an event has fields of its own, or each change of the state changes what was promised")
+                !Probe::<$type>::IS_ENTITY,
+                concat!(
+                    stringify!($type),
+                    " is an entity: what is sent has fields of its own, or each change of the state changes what was promised"
+                )
             );
             assert!(
-                !Probe::<<$event as $crate::probe::Event>::Of>::HAS_SCHEMA,
-                concat!("the aggregate of ", stringify!($event), " derives JsonSchema, so an event could be, or flatten, its state: remove the derive")
+                !Probe::<$of>::HAS_SCHEMA,
+                concat!(
+                    "the aggregate of ",
+                    stringify!($type),
+                    " derives JsonSchema, so what is sent could be, or flatten, its state: remove the derive"
+                )
             );
         };
-        $crate::Entry::of::<$event>()
-    }};
+    };
 }
 
 /// Tells at compile time what a type is: an inherent constant wins over that of a trait, where it exists.
 #[doc(hidden)]
 pub mod probe {
     use super::{Entity, JsonSchema, PhantomData};
-    pub use towpath::Event;
+    pub use towpath::{Command, Event};
 
     pub struct Probe<T>(PhantomData<T>);
 
@@ -116,7 +144,7 @@ pub mod probe {
     }
 }
 
-/// One event, as its type and its author describe it.
+/// One event or command, as its type and its author describe it.
 #[must_use]
 pub struct Entry {
     listed: Listed,
@@ -133,7 +161,7 @@ type Writes = fn(&Value, u32) -> Option<Value>;
 impl Entry {
     #[doc(hidden)]
     pub fn of<E: Event + JsonSchema>() -> Self {
-        let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<E>().to_value();
+        let mut schema = schema_of::<E>();
         if E::VISIBILITY == Visibility::Public {
             schema[VISIBILITY] = PUBLIC.into();
         }
@@ -142,26 +170,44 @@ impl Entry {
             Visibility::Internal => "internal",
             Visibility::Public => PUBLIC,
         };
+        let reads: Reads = |version, data| again(towpath::read::<E>(version, &data.to_string()));
+        let writes: Writes = |data, version| serde_json::from_value::<E>(data.clone()).ok()?.downcast(version);
+        Self::new((E::TYPE, E::VERSION), E::Of::TYPE, visibility, schema, reads, writes)
+    }
+
+    #[doc(hidden)]
+    pub fn of_command<C: Command + JsonSchema>() -> Self {
+        let mut schema = schema_of::<C>();
+        schema[TO] = C::TO.into();
+        let reads: Reads = |version, data| again(towpath::read_command::<C>(version, &data.to_string()));
+        let mut entry = Self::new((C::TYPE, C::VERSION), C::From::TYPE, "addressed", schema, reads, |_, _| None);
+        let skipped = C::Skipped::TYPE.to_owned();
+        entry.listed.command = Some(Addressed { to: C::TO.to_owned(), answers: Vec::new(), skipped });
+        entry
+    }
+
+    fn new(
+        (event_type, version): (&str, u32),
+        aggregate: &str,
+        visibility: &str,
+        schema: Value,
+        reads: Reads,
+        writes: Writes,
+    ) -> Self {
+        let before = |version| Before { version, sunset: None, upcast: false, downcast: false };
         let listed = Listed {
-            event_type: E::TYPE.to_owned(),
-            version: E::VERSION,
-            aggregate: E::Of::TYPE.to_owned(),
+            event_type: event_type.to_owned(),
+            version,
+            aggregate: aggregate.to_owned(),
+            command: None,
             visibility: visibility.to_owned(),
             description: schema["description"].as_str().unwrap_or_default().to_owned(),
             owner: String::new(),
             retention: String::new(),
             producers: Vec::new(),
             consumers: Vec::new(),
-            before: (1..E::VERSION)
-                .map(|version| Before { version, sunset: None, upcast: false, downcast: false })
-                .collect(),
+            before: (1..version).map(before).collect(),
         };
-        let reads: Reads = |version, data| {
-            let event =
-                towpath::read::<E>(version, &data.to_string()).map_err(|failure| failure.reason().message.clone())?;
-            serde_json::to_value(&event).map_err(|error| error.to_string())
-        };
-        let writes: Writes = |data, version| serde_json::from_value::<E>(data.clone()).ok()?.downcast(version);
         Self { listed, schema, reads, writes }
     }
 
@@ -177,7 +223,7 @@ impl Entry {
         self
     }
 
-    /// Who records it: names of functions. The stories show it.
+    /// Who records it, or sends it: names of functions. The stories show it.
     pub fn by(mut self, producers: &[&str]) -> Self {
         self.listed.producers = producers.iter().map(|name| (*name).to_owned()).collect();
         self
@@ -196,7 +242,17 @@ impl Entry {
     }
 }
 
-/// A product's events, consumers and stories.
+fn schema_of<T: JsonSchema>() -> Value {
+    SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>().to_value()
+}
+
+/// What was read, written again; or why it was not.
+fn again<T: Serialize>(read: Result<T, Failure>) -> Result<Value, String> {
+    let read = read.map_err(|failure| failure.reason().message.clone())?;
+    serde_json::to_value(&read).map_err(|error| error.to_string())
+}
+
+/// A product's events, commands, consumers and stories.
 #[must_use]
 pub struct Catalogue {
     pub(crate) title: String,
@@ -223,6 +279,11 @@ impl Catalogue {
     pub fn event(mut self, entry: Entry) -> Self {
         self.entries.push(entry);
         self
+    }
+
+    /// Adds a command: `command!(ReserveStock).owner(…).kept(…).by(…)`.
+    pub fn command(self, entry: Entry) -> Self {
+        self.event(entry)
     }
 
     /// Adds a story: commands, as clients give them. What they and the consumers record are the samples. Its name is part of

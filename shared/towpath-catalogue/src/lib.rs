@@ -1,4 +1,5 @@
-//! The event catalogue: which events there are, what their data looks like, what may change about it, and who relies on it.
+//! The event catalogue: which events and commands there are, what their data looks like, what may change about it, and who
+//! relies on it.
 //! Must not know: any one domain, AWS.
 //!
 //! A product has a crate that lists its events in a [`Catalogue`] and whose `main` is [`run`]: it writes `schemas/` from the
@@ -7,7 +8,7 @@
 //!
 //! | for | read |
 //! |---|---|
-//! | listing an event | [`event!`], [`Entry`], [`Catalogue`], [`Stage`] |
+//! | listing an event or a command | [`event!`], [`command!`], [`Entry`], [`Catalogue`], [`Stage`] |
 //! | what a change of a schema means | [`compare`], [`flaws`] |
 //! | what must hold before a release | [`check`] |
 
@@ -33,7 +34,7 @@ pub use contract::{Evidence, Generated};
 pub use docs::pages;
 pub use entry::{Catalogue, Entry, probe};
 pub use folder::{Folder, Shelf, Unreadable, Version, lay_out};
-pub use listing::{Before, Listed, Listing, Reader};
+pub use listing::{Addressed, Before, Listed, Listing, Reader};
 pub use release::release;
 pub use report::{said, write_pages, write_release};
 pub use schema::{DIALECT, Flaw, flaws, personal_fields};

@@ -13,9 +13,6 @@ use crate::release::release;
 
 /// Findings as lines, and a last line that sums them up.
 pub fn said(folder: &Folder, findings: &[Finding]) -> String {
-    let plural = |number: usize, one: &str, more: &str| {
-        if number == 1 { format!("1 {one}") } else { format!("{number} {more}") }
-    };
     let line = |finding: &Finding| {
         let verb = if finding.refused { "refused" } else { "note" };
         let at = if finding.at.is_empty() { String::new() } else { format!(" at {}", finding.at) };
@@ -24,10 +21,10 @@ pub fn said(folder: &Folder, findings: &[Finding]) -> String {
     };
     let mut lines: Vec<String> = findings.iter().map(line).collect();
     lines.push(match findings.iter().filter(|finding| finding.refused).count() {
-        0 => format!("The catalogue of {} breaks no promise.", plural(folder.listing.events.len(), "event", "events")),
+        0 => format!("The catalogue of {} breaks no promise.", folder.listing.counted()),
         refused => format!(
-            "{} refused. A change that breaks a version needs a new one: see the guide change-an-event.",
-            plural(refused, "thing is", "things are")
+            "{refused} {} refused. A change that breaks a version needs a new one: see the guide change-an-event.",
+            if refused == 1 { "thing is" } else { "things are" }
         ),
     });
     lines.join("\n")

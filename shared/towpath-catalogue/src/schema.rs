@@ -161,6 +161,8 @@ pub(crate) fn both(beside: &Map<String, Value>, schema: Value) -> Value {
 
 /// Says in an event's schema who may see it, if that is more than the pipeline.
 pub(crate) const VISIBILITY: &str = "x-visibility";
+/// Says in a command's schema which consumer carries it out.
+pub(crate) const TO: &str = "x-to";
 /// Everybody.
 pub(crate) const PUBLIC: &str = "public";
 

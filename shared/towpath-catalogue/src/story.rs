@@ -15,8 +15,8 @@ use towpath::command::CommandPorts;
 use towpath::ports::{CursorKey, Host, JournalRow};
 use towpath::wake::handle_wake;
 use towpath::{
-    AggregateKey, Consumer, Data, Envelope, Era, Failure, Instruction, Kind, Older, Producer, Rev, Seq, Timestamp,
-    Verb, Visibility, Wake,
+    AggregateKey, Consumer, Data, Envelope, Era, Failed, Failure, Instruction, Kind, Older, Producer, Rev, Seq,
+    Timestamp, Verb, Visibility, Wake,
 };
 use towpath_sim::World;
 
@@ -39,30 +39,40 @@ pub struct Stage {
     told: RefCell<Told>,
     /// Types of commands that their consumers refuse, and that an operator then passes over.
     refused: Rc<RefCell<BTreeSet<String>>>,
+    /// Types of commands of which the next one reaches its consumer only when its sender has waited long enough.
+    late: RefCell<BTreeSet<String>>,
+    /// How long senders have waited, in milliseconds.
+    waited: Cell<u64>,
 }
 
 /// What a story came to.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
-    /// Every event, in order.
+    /// Every event and command, in order.
     pub(crate) events: Vec<Happened>,
     /// A sentence for each thing that a consumer could not handle.
     pub(crate) failures: Vec<String>,
 }
 
-/// An event that was recorded in a story.
+/// An event or a command that was recorded in a story.
 #[derive(Debug)]
 pub(crate) struct Happened {
+    pub(crate) id: String,
+    /// What was handled when it was recorded.
+    pub(crate) cause: String,
     /// The sample's name: `orders-api.served`, `orders-api.served.2`.
     pub(crate) sample: String,
     pub(crate) producer: String,
     pub(crate) event_type: String,
     pub(crate) version: u32,
     pub(crate) data: Value,
-    /// Is it an event that consumers may handle, and neither a command nor private?
-    pub(crate) is_for_all: bool,
+    pub(crate) kind: Kind,
+    /// Is it an event that nobody but its aggregate sees?
+    pub(crate) is_private: bool,
     /// The consumers that took it.
     pub(crate) taken: Vec<String>,
+    /// Was it passed over by an operator?
+    pub(crate) is_passed_over: bool,
 }
 
 /// What the consumers get instead of one event: a sample of some version.
@@ -94,6 +104,8 @@ pub(crate) fn tell(story: &Story, consumers: Vec<Consumer>, instead: Option<Inst
         draws: Cell::default(),
         seen: RefCell::default(),
         told: RefCell::default(),
+        late: RefCell::default(),
+        waited: Cell::default(),
     };
     let whole = async {
         (story.tell)(&stage).await;
@@ -117,6 +129,12 @@ impl Stage {
         self.refused.borrow_mut().insert(command.to_owned());
     }
 
+    /// The next command of this type reaches its consumer only when the time of a timer of its sender has come, and that has
+    /// said what it says then.
+    pub fn late(&self, command: &str) {
+        self.late.borrow_mut().insert(command.to_owned());
+    }
+
     fn next(&self) {
         self.step.set(self.step.get() + 1);
         self.draws.set(0);
@@ -130,15 +148,27 @@ impl Stage {
     /// consumers have made of it does so in between, too.
     pub async fn rest(&self) {
         let story = self.story.as_str();
+        let mut late = Vec::new();
         for _ in 0..ROUNDS {
             let new = self.unseen();
-            if new.is_empty() {
+            if new.is_empty() && late.is_empty() {
                 return;
+            }
+            if new.is_empty() {
+                self.time_is_over().await;
+                for (row, place) in std::mem::take(&mut late) {
+                    self.hand_out(&row, place).await;
+                }
             }
             for row in new {
                 let happened = self.happened(story, &row);
+                let place = self.told.borrow().events.len();
                 self.told.borrow_mut().events.push(happened);
-                self.hand_out(&row).await;
+                if self.late.borrow_mut().remove(row.envelope.event_type.as_str()) {
+                    late.push((row, place));
+                } else {
+                    self.hand_out(&row, place).await;
+                }
             }
         }
         self.failed(format!("in the story {story}, consumers still record events after {ROUNDS} rounds"));
@@ -164,28 +194,54 @@ impl Stage {
             earlier => format!("{producer}.{story}.{}", earlier + 1),
         };
         let data = serde_json::from_str(envelope.data.as_str()).unwrap_or_default(); // data is JSON: `Data` says so
-        let is_for_all = row.kind == Kind::Event && row.visibility != Visibility::Private;
+        let is_private = row.kind == Kind::Event && row.visibility == Visibility::Private;
         let version = envelope.event_version;
-        Happened { sample, producer, event_type, version, data, is_for_all, taken: Vec::new() }
+        let (id, cause) = (envelope.event_id.to_string(), envelope.causation_id.to_string());
+        let (kind, taken) = (row.kind, Vec::new());
+        let is_passed_over = false;
+        Happened { id, cause, sample, producer, event_type, version, data, kind, is_private, taken, is_passed_over }
     }
 
-    async fn hand_out(&self, row: &JournalRow) {
-        let envelope = self.replaced(&row.envelope);
+    /// Time passes until the first timer of a saga is due, and it fires.
+    async fn time_is_over(&self) {
+        let tables = self.world.tables();
+        let due = tables.entities.values().filter_map(|stored| stored.saga.as_ref()?.due()).min();
+        let Some(due) = due else {
+            return self.failed(format!("in the story {}, a command is late and no timer waits for it", self.story));
+        };
+        self.waited.set(self.waited.get() + due.millis_since(self.now()));
+        for (to, wake, _) in tables.wakes.iter().filter(|(_, wake, _)| matches!(wake.verb, Verb::Timer(_))) {
+            for consumer in self.consumers.iter().filter(|consumer| consumer.name() == to) {
+                self.next();
+                let report = handle_wake(consumer, self.consumer_ports(&producer_of(consumer)), wake, 1).await;
+                let says = |failed: &Failed| format!("{to}, when its time is over: {}", failed.failure);
+                self.told.borrow_mut().failures.extend(report.counts.failures.iter().map(says));
+            }
+        }
+    }
+
+    fn consumer_ports<'a>(&'a self, producer: &'a Producer) -> ConsumerPorts<'a> {
+        ConsumerPorts {
+            store: &self.world,
+            host: self,
+            dead_letters: &self.world,
+            wakes: &self.world,
+            bus: &self.world,
+            producer,
+            era: Era::FIRST,
+        }
+    }
+
+    /// Gives it to who wants it; `place` is where it was told.
+    async fn hand_out(&self, row: &JournalRow, place: usize) {
+        let envelope = self.replaced(&row.envelope, place);
         for consumer in self.consumers.iter().filter(|consumer| consumer.wants(row)) {
             self.next();
-            let producer = format!("{}@0", consumer.name()).parse::<Producer>();
-            let producer = producer.expect("a consumer's name may stand before an @");
-            let ports = ConsumerPorts {
-                store: &self.world,
-                host: self,
-                dead_letters: &self.world,
-                wakes: &self.world,
-                bus: &self.world,
-                producer: &producer,
-                era: Era::FIRST,
-            };
+            let producer = producer_of(consumer);
+            let ports = self.consumer_ports(&producer);
             if self.refused.borrow().contains(envelope.event_type.as_str()) {
                 self.pass(consumer, ports, &envelope).await;
+                self.told.borrow_mut().events[place].is_passed_over = true;
                 continue;
             }
             let group = format!("{}#0", envelope.tenant_id);
@@ -197,7 +253,7 @@ impl Stage {
                 report.counts.failures.iter().map(|failed| format!("{name} cannot take {of}: {}", failed.failure)),
             );
             if report.counts.applied == 1 && report.counts.failures.is_empty() {
-                told.events.last_mut().expect("it was just told").taken.push(name.to_string());
+                told.events[place].taken.push(name.to_string());
             }
         }
     }
@@ -213,9 +269,9 @@ impl Stage {
     }
 
     /// The envelope, or the one with the sample that is to be tried.
-    fn replaced(&self, envelope: &Envelope) -> Envelope {
+    fn replaced(&self, envelope: &Envelope, place: usize) -> Envelope {
         let told = self.told.borrow();
-        let now = told.events.last().expect("it was just told");
+        let now = &told.events[place];
         match &self.instead {
             Some(instead) if instead.event_type == now.event_type && instead.sample == now.sample => Envelope {
                 event_version: instead.version,
@@ -228,9 +284,13 @@ impl Stage {
     }
 }
 
+fn producer_of(consumer: &Consumer) -> Producer {
+    format!("{}@0", consumer.name()).parse().expect("a consumer's name may stand before an @")
+}
+
 impl Host for Stage {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(BEGIN + self.step.get() * 1_000)
+        Timestamp::from_millis(BEGIN + self.waited.get() + self.step.get() * 1_000)
     }
 
     /// The same for the same draw of the same step, whatever was drawn before.

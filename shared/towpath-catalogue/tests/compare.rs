@@ -188,6 +188,22 @@ fn an_event_that_was_public_stays_public() {
     assert!(compare(&public, &internal)[0].says.contains("no longer public"));
 }
 
+/// What was sent lies in the journal under its address.
+#[test]
+fn a_command_keeps_its_address_and_stays_a_command() {
+    let (event, command) = (schema(r#"{"type":"object"}"#), schema(r#"{"type":"object","x-to":"inventory"}"#));
+    let other = schema(r#"{"type":"object","x-to":"payments"}"#);
+    let refused = |old, new, says: &str| {
+        let changes = compare(old, new);
+        assert!(changes.len() == 1 && changes[0].effect == Effect::Refused, "{changes:?}");
+        assert!(changes[0].says.contains(says), "{changes:?}");
+    };
+    refused(&command, &other, "it goes to payments, but what was sent is addressed to inventory");
+    refused(&command, &event, "no longer a command");
+    refused(&event, &command, "it becomes a command");
+    assert_eq!(compare(&command, &command), []);
+}
+
 #[test]
 fn a_refused_place_is_found_at_any_depth() {
     for (what, old, new, ..) in REFUSED {

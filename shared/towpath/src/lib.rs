@@ -85,4 +85,4 @@ pub use start::Start;
 pub use time::{InvalidTimestamp, Timestamp};
 pub use tx::{Place, Tx, TxError};
 pub use usage::{CLOSED_AFTER, Hour, Metered, Meters, Usage, Weight};
-pub use versions::read;
+pub use versions::{read, read_command};

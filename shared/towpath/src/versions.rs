@@ -18,7 +18,7 @@ pub(crate) fn decode<E: Event>(envelope: &Envelope) -> Result<E, Failure> {
 
 /// The command in an envelope, as [`decode`].
 pub(crate) fn decode_command<C: Command>(envelope: &Envelope) -> Result<C, Failure> {
-    read_as(C::TYPE, C::VERSION, C::upcast, envelope.event_version, envelope.data.as_str())
+    read_command(envelope.event_version, envelope.data.as_str())
 }
 
 /// Reads an event's data of any version up to the current one.
@@ -27,6 +27,14 @@ pub(crate) fn decode_command<C: Command>(envelope: &Envelope) -> Result<C, Failu
 /// A retry: `unknown event version`, if a step of [`Event::upcast`] is missing; `undecodable data`, if the data does not fit.
 pub fn read<E: Event>(version: u32, data: &str) -> Result<E, Failure> {
     read_as(E::TYPE, E::VERSION, E::upcast, version, data)
+}
+
+/// Reads a command's data of any version up to the current one.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_command<C: Command>(version: u32, data: &str) -> Result<C, Failure> {
+    read_as(C::TYPE, C::VERSION, C::upcast, version, data)
 }
 
 fn read_as<T: DeserializeOwned>(
