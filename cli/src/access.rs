@@ -118,7 +118,7 @@ macro_rules! commands {
 /// Every command that asks AWS for something.
 const COMMANDS: &[Command] = commands![
     "status" Reader: STACK, CURSORS, WAITING, SAGAS, INDEX, ROW, LOGS, QUEUES;
-    "status --yes" Operator: STACK, CURSORS, WAITING, SAGAS, INDEX, ROW, LOGS, QUEUES, WAKE, &["dynamodb:PutItem progress ~audit"];
+    "status --audit --yes" Operator: STACK, CURSORS, WAITING, SAGAS, INDEX, ROW, LOGS, QUEUES, WAKE, &["dynamodb:PutItem progress ~audit"];
     "dlq list" Reader: STACK, CURSORS, WAITING;
     "dlq show" Reader: STACK, CURSORS, WAITING, JOURNAL;
     "dlq audit-log" Reader: STACK;
@@ -151,10 +151,18 @@ pub(crate) fn typed(matches: &ArgMatches) -> String {
         words.push(name.to_owned());
         at = inner;
     }
-    if at.try_get_one::<bool>("yes").ok().flatten() == Some(&true) {
+    let said = |flag: &str| at.try_get_one::<bool>(flag).ok().flatten() == Some(&true);
+    if said("yes") {
+        words.extend(said("audit").then(|| "--audit".to_owned())); // without it there is nothing to be done
         words.push("--yes".to_owned());
     }
     words.join(" ")
+}
+
+/// Whether this is the name of a command as [`COMMANDS`] has it, which says no more of it than is needed to tell it apart.
+#[cfg(test)]
+pub(crate) fn names(command: &str) -> bool {
+    COMMANDS.iter().any(|known| command.strip_prefix("towpath ") == Some(known.typed))
 }
 
 /// What to do about a refusal, for the person who typed this.
@@ -276,8 +284,9 @@ mod tests {
                 .collect();
             let all = if verbs.is_empty() { vec![(command.get_name().to_owned(), command)] } else { verbs };
             for (typed, command) in all.into_iter().filter(|(typed, _)| !alone.contains(&typed.as_str())) {
-                if command.get_arguments().any(|argument| argument.get_id() == "yes") {
-                    found.insert(format!("{typed} --yes"));
+                let has = |flag: &str| command.get_arguments().any(|argument| argument.get_id() == flag);
+                if has("yes") {
+                    found.insert(format!("{typed}{} --yes", if has("audit") { " --audit" } else { "" }));
                 }
                 found.insert(typed);
             }

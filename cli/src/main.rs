@@ -120,54 +120,106 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::{Path, PathBuf};
+
+    use clap::error::ErrorKind;
+
     use super::*;
 
-    /// Files under docs/ that show commands.
-    fn shown() -> Vec<(String, String)> {
-        let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
-        let runbooks = std::fs::read_dir(docs.join("runbooks")).expect("docs/runbooks is there");
-        let files = runbooks.map(|entry| entry.expect("it can be listed").path());
-        let files = files
-            .chain([docs.join("when-something-fails.md"), docs.join("logs.md")])
-            .filter(|path| path.extension() == Some("md".as_ref()));
-        let read = |path: std::path::PathBuf| {
+    /// README.md and every page under docs, with its path.
+    fn pages() -> Vec<(PathBuf, String)> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let (mut found, mut folders) = (vec![root.join("README.md")], vec![root.join("docs")]);
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).expect("docs is there") {
+                let path = entry.expect("it can be listed").path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension() == Some("md".as_ref()) {
+                    found.push(path);
+                }
+            }
+        }
+        let read = |path: PathBuf| {
             let text = std::fs::read_to_string(&path).expect("it can be read");
-            (path.file_name().unwrap_or_default().to_string_lossy().into_owned(), text)
+            (path, text)
         };
-        files.map(read).collect()
+        found.into_iter().map(read).collect()
+    }
+
+    /// What a page shows to be typed in its blocks, and the names of commands in its text.
+    fn commands(page: &str) -> (Vec<String>, Vec<String>) {
+        let (mut typed, mut text, mut block) = (Vec::new(), String::new(), false);
+        for line in page.lines() {
+            if line.trim_start().starts_with("```") {
+                block = !block;
+            } else if !block {
+                text += line.trim();
+                text += " ";
+            } else if let Some(at) = line.find("towpath ")
+                && (at == 0 || line.starts_with("$ ") || line.contains(":  ") || line[..at].ends_with(['/', ' ']))
+            {
+                typed.push(line[at..].to_owned());
+            }
+        }
+        let named = text.split('`').skip(1).step_by(2).filter(|code| code.starts_with("towpath "));
+        (typed, named.map(str::to_owned).collect())
+    }
+
+    /// Why a command is none; one that is only named may leave things out: for `…`, or all that is behind its name.
+    fn misunderstood(command: &str, named: bool) -> Option<String> {
+        let Some(mut words) = shlex::split(command) else { return Some("a quote has no end".to_owned()) };
+        let left_out = words.iter().any(|word| word == "…") || !words.iter().any(|word| word.starts_with("--"));
+        words.retain(|word| !named || word != "…");
+        if words.iter().any(|word| word == "--why") && !words.iter().any(|word| word == "--who") {
+            words.extend(["--who".to_owned(), "what USER says".to_owned()]);
+        }
+        let option_alone = words.last().is_some_and(|word| word.starts_with("--"));
+        let error = Cli::try_parse_from(words).err()?;
+        let forgiven = match error.kind() {
+            ErrorKind::MissingRequiredArgument
+            | ErrorKind::MissingSubcommand
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => left_out || access::names(command),
+            ErrorKind::InvalidValue => option_alone,
+            _ => false,
+        };
+        (!named || !forgiven).then(|| error.to_string())
     }
 
     #[test]
-    fn every_command_that_the_guide_and_the_runbooks_show_is_understood() {
+    fn every_command_that_a_page_shows_or_names_is_understood() {
         Cli::command().debug_assert();
-        let mut count = 0;
-        for (file, text) in shown() {
-            let shown = text.lines().filter_map(|line| line.find("towpath ").map(|at| (line, &line[at..])));
-            let typed = shown.filter(|(line, _)| {
-                line.starts_with("$ towpath")
-                    || line.starts_with("towpath ")
-                    || line.contains(":  ")
-                    || line.starts_with("  ")
-            });
-            for (line, command) in typed {
-                let mut words = shlex::split(command).unwrap_or_else(|| panic!("{file}: {line}"));
-                if words.iter().any(|word| word == "--why") && !words.iter().any(|word| word == "--who") {
-                    words.extend(["--who".to_owned(), "what USER says".to_owned()]);
-                }
-                let parsed = Cli::try_parse_from(words);
-                let why = parsed.err().map(|error| error.to_string());
-                assert!(why.is_none(), "{file}: {line}\n{}", why.unwrap_or_default());
-                count += 1;
-            }
+        let (mut shown, mut mentioned, mut wrong) = (0, 0, Vec::new());
+        for (path, text) in pages() {
+            let (typed, named) = commands(&text);
+            (shown, mentioned) = (shown + typed.len(), mentioned + named.len());
+            let each = typed.iter().map(|it| (it, false)).chain(named.iter().map(|it| (it, true)));
+            wrong.extend(each.filter_map(|(command, named)| {
+                misunderstood(command, named).map(|why| format!("{}: {command}\n{why}", path.display()))
+            }));
         }
-        assert!(count > 40, "only {count} commands were found");
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        assert!(shown > 80 && mentioned > 60, "only {shown} commands and {mentioned} names were found");
+    }
+
+    #[test]
+    fn a_command_that_does_not_work_is_found_in_a_block_and_in_the_text() {
+        let page = "Type `towpath dlq retry --class 'outcome unknown' --yes`, or\n`towpath status\n--yes`.\n```\n$ towpath dlq show\n\
+                    towpath tenants limit acme      shows it\n```\n`towpath dlq show`, `towpath trace … --at` and `towpath dlq skip … --yes`.";
+        let (typed, named) = commands(page);
+        assert_eq!(typed.iter().map(|it| misunderstood(it, false).is_some()).collect::<Vec<_>>(), [true, true]);
+        let found: Vec<bool> = named.iter().map(|it| misunderstood(it, true).is_some()).collect();
+        assert_eq!(found, [true, true, false, false, false]);
+        assert!(misunderstood("towpath dlq retri … --yes", true).is_some());
     }
 
     /// What a person types in the middle of the night: ours, AWS's own, make. Anything else is a line that nobody checks.
     #[test]
-    fn a_runbook_has_its_five_parts_and_at_least_three_commands_and_links_that_lead_somewhere() {
-        let others = ["when-something-fails.md", "logs.md", "broker.md"];
-        for (file, text) in shown().iter().filter(|(file, _)| !others.contains(&file.as_str())) {
+    fn a_runbook_has_its_five_parts_and_at_least_three_commands() {
+        let runbooks =
+            pages().into_iter().filter(|(path, _)| path.parent().is_some_and(|it| it.ends_with("docs/runbooks")));
+        for (path, text) in runbooks.filter(|(path, _)| !path.ends_with("broker.md")) {
+            let file = path.display();
             let parts: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("## ")).collect();
             assert_eq!(parts, ["It means", "The user feels", "Type first", "Verify", "It ends when"], "{file}");
             let blocks = text.split("```").skip(1).step_by(2).flat_map(str::lines).filter(|line| !line.is_empty());
@@ -181,12 +233,15 @@ mod tests {
             }
             assert!(typed.len() >= 3, "{file} shows {} commands", typed.len());
         }
-        for (file, text) in shown() {
-            for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
-                let is_guide = ["when-something-fails.md", "logs.md"].contains(&file.as_str());
-                let folder = if is_guide { "../docs" } else { "../docs/runbooks" };
-                let to = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(link);
-                assert!(link.is_empty() || to.exists(), "{file} links to {link}, which is not there");
+    }
+
+    #[test]
+    fn every_link_of_a_page_leads_somewhere() {
+        for (path, text) in pages() {
+            let to = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+            for link in to.filter(|link| !link.is_empty() && !link.contains("://")) {
+                let there = path.parent().is_some_and(|folder| folder.join(link).exists());
+                assert!(there, "{} links to {link}, which is not there", path.display());
             }
         }
     }
