@@ -105,11 +105,6 @@ impl Stack {
         }
     }
 
-    /// A resource that is gone, whatever the template says.
-    pub fn remove(&mut self, place: &str) {
-        self.resources.retain(|resource| resource.place != place);
-    }
-
     /// The resource at a place.
     pub fn at(&self, place: &str) -> Option<&Resource> {
         self.resources.iter().find(|resource| resource.place == place)
