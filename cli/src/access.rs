@@ -88,7 +88,9 @@ const RECORD: &[&str] = &["dynamodb:PutItem progress *#~audit"];
 const REPLAY: &[&str] = &["dynamodb:Scan outbox/by_time"];
 const CHANGE: &[&str] = &["cloudformation:DescribeChangeSet", "cloudformation:ListChangeSets"];
 const SETTINGS: &[&str] = &[
+    "cloudformation:GetTemplate",
     "cloudformation:ListStackResources",
+    "cloudwatch:DescribeAlarms",
     "dynamodb:DescribeContinuousBackups entities",
     "dynamodb:DescribeContinuousBackups outbox",
     "dynamodb:DescribeContinuousBackups progress",
@@ -101,11 +103,16 @@ const SETTINGS: &[&str] = &[
     "dynamodb:DescribeTimeToLive outbox",
     "dynamodb:DescribeTimeToLive progress",
     "dynamodb:DescribeTimeToLive views",
+    "events:DescribeRule",
     "lambda:GetAlias",
+    "lambda:GetFunctionConcurrency",
     "lambda:GetFunctionConfiguration",
+    "lambda:GetFunctionRecursionConfig",
     "lambda:ListEventSourceMappings",
     "lambda:ListVersionsByFunction",
+    "logs:DescribeLogGroups",
     "sns:GetSubscriptionAttributes",
+    "sns:GetTopicAttributes",
     "sns:ListSubscriptionsByTopic",
 ];
 

@@ -1,10 +1,15 @@
 //! `towpath doctor`: is a template, or a stack that is up, as it must be? Each finding names what to do about it.
 //! Must not know: the rules of templates, which are towpath-doctor's.
 
+mod ask;
+mod deployed;
+mod drift;
 mod lambda;
 mod live;
+mod mend;
 mod messages;
 mod rows;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -101,6 +106,11 @@ fn of_template(path: &std::path::Path, parameters: &[String]) -> Result<Report> 
     let stack = towpath_doctor::Stack::new(&source, &chosen.into_iter().collect::<Vec<_>>());
     let found = examine(&stack, RULES);
     let findings = found.into_iter().map(|it| Finding::new(it.rule, it.what, it.fix)).collect();
+    Ok(Report { of: path.display().to_string(), checked: RULES.len(), findings, notes: goes_without(&stack) })
+}
+
+/// What somebody has chosen to go without.
+fn goes_without(stack: &towpath_doctor::Stack) -> Vec<String> {
     let mut notes = Vec::new();
     if stack.chosen("Alarms").is_some_and(|chosen| chosen == "none") {
         notes.push("Alarms=none: this stage has no alarm, and nobody is told when something goes wrong".to_owned());
@@ -111,7 +121,7 @@ fn of_template(path: &std::path::Path, parameters: &[String]) -> Result<Report> 
                 .to_owned(),
         );
     }
-    Ok(Report { of: path.display().to_string(), checked: RULES.len(), findings, notes })
+    notes
 }
 
 async fn of_stack(target: &Target, options: &Options) -> Result<Report> {
@@ -119,17 +129,25 @@ async fn of_stack(target: &Target, options: &Options) -> Result<Report> {
     let seen = live::look(target, &bar).await?;
     bar.finish_and_clear();
     let lock = std::fs::read_to_string(&options.lock).ok();
-    let mut findings = lambda::findings(&seen);
+    let (mut findings, mut notes) = drift::judge(&seen);
+    findings.extend(lambda::findings(&seen));
     findings.extend(messages::findings(&seen));
     findings.extend(rows::findings(&seen, lock.as_deref()));
-    let mut notes = rows::notes(&seen);
+    let status = &seen.deployed.status;
+    if status.ends_with("_IN_PROGRESS") {
+        notes.push(format!(
+            "it is {status}: what was not reached yet looks as if it had been changed by hand or were gone"
+        ));
+    }
+    notes.extend(goes_without(&seen.deployed.stack));
+    notes.extend(rows::notes(&seen));
     if lock.is_none() {
         notes.push(format!(
             "{} is not here, so generations were not compared: give --lock FILE",
             options.lock.display()
         ));
     }
-    Ok(Report { of: seen.name, checked: live::RULES.len(), findings, notes })
+    Ok(Report { of: seen.name, checked: RULES.len() + live::RULES.len(), findings, notes })
 }
 
 fn said(report: &Report) -> String {

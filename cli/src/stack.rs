@@ -200,6 +200,18 @@ impl Stack {
     }
 
     /// A client of it that is watched.
+    pub(crate) fn cloudwatch(&self) -> aws_sdk_cloudwatch::Client {
+        let config = aws_sdk_cloudwatch::config::Builder::from(&self.sdk).interceptor(self.calls.of("cloudwatch"));
+        aws_sdk_cloudwatch::Client::from_conf(config.build())
+    }
+
+    /// A client of it that is watched.
+    pub(crate) fn eventbridge(&self) -> aws_sdk_eventbridge::Client {
+        let config = aws_sdk_eventbridge::config::Builder::from(&self.sdk).interceptor(self.calls.of("events"));
+        aws_sdk_eventbridge::Client::from_conf(config.build())
+    }
+
+    /// A client of it that is watched.
     pub(crate) fn lambda(&self) -> aws_sdk_lambda::Client {
         let config = aws_sdk_lambda::config::Builder::from(&self.sdk).interceptor(self.calls.of("lambda"));
         aws_sdk_lambda::Client::from_conf(config.build())

@@ -14,8 +14,8 @@ from pathlib import Path
 from cloud import ROOT, Trouble, fail_on_trouble
 
 SIGN = ["--why", "to see what it asks for", "--who", "a test", "--yes"]
-# What no stack of an emulator is asked for: its change sets, its name (a file says where it is).
-NOT_HERE = {"cloudformation:DescribeChangeSet", "cloudformation:ExecuteChangeSet", "cloudformation:ListChangeSets", "cloudformation:DescribeStacks"}
+# What no stack of an emulator is asked for: its change sets.
+NOT_HERE = {"cloudformation:DescribeChangeSet", "cloudformation:ExecuteChangeSet", "cloudformation:ListChangeSets"}
 
 
 class Program:

@@ -329,6 +329,7 @@ def deploy(instance: Instance, endpoint: str, options: argparse.Namespace, provi
         raise Trouble(f"`sam deploy` failed. All of it is in {instance.deploy_log.relative_to(ROOT)}; its end:\n{tail}")
     mend_fifo_topics(endpoint)
     mend_recovery(endpoint)
+    mend_recursion(endpoint, stack_name)
     known = {"endpoint": endpoint, "region": REGION, "stack_name": stack_name, "stage": stage, "provider": provider_url,
              "issuer": issuer["url"], "outputs": outputs(endpoint, stack_name)}
     instance.stack_file.write_text(json.dumps(known, indent=2) + "\n")
@@ -336,12 +337,13 @@ def deploy(instance: Instance, endpoint: str, options: argparse.Namespace, provi
 
 
 def mend_fifo_topics(endpoint: str) -> None:
-    """The embedded emulator forgets that a topic of a template is FIFO, and then drops the group of every message."""
+    """The embedded emulator forgets that a topic of a template is FIFO, and then drops the group of every message; and its scope."""
     sns = client("sns", endpoint)
     arns = [topic["TopicArn"] for page in sns.get_paginator("list_topics").paginate() for topic in page["Topics"]]
     for arn in (arn for arn in arns if arn.endswith(".fifo")):
         if "FifoTopic" not in sns.get_topic_attributes(TopicArn=arn)["Attributes"]:
-            sns.set_topic_attributes(TopicArn=arn, AttributeName="FifoTopic", AttributeValue="true")
+            for name, value in (("FifoTopic", "true"), ("FifoThroughputScope", "MessageGroup")):
+                sns.set_topic_attributes(TopicArn=arn, AttributeName=name, AttributeValue=value)
 
 
 def mend_recovery(endpoint: str) -> None:
@@ -349,6 +351,16 @@ def mend_recovery(endpoint: str) -> None:
     dynamodb = client("dynamodb", endpoint)
     for name in [name for page in dynamodb.get_paginator("list_tables").paginate() for name in page["TableNames"]]:
         dynamodb.update_continuous_backups(TableName=name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True})
+
+
+def mend_recursion(endpoint: str, stack_name: str) -> None:
+    """Nor does it tell a function that it may wake itself."""
+    cloudformation, functions = client("cloudformation", endpoint), client("lambda", endpoint)
+    template = cloudformation.get_template(StackName=stack_name, TemplateStage="Processed")["TemplateBody"]
+    for page in cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack_name):
+        for made in page["StackResourceSummaries"]:
+            if loop := template["Resources"][made["LogicalResourceId"]].get("Properties", {}).get("RecursiveLoop"):
+                functions.put_function_recursion_config(FunctionName=made["PhysicalResourceId"], RecursiveLoop=loop)
 
 
 def client(service: str, endpoint: str) -> Any:

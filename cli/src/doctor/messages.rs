@@ -1,69 +1,18 @@
-//! What is wrong with queues and subscriptions in a stack that is up.
+//! Is each consumer that has started sent what its code handles? Only a stack that is up can tell.
 //! Must not know: how it is asked.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use aws_sdk_sqs::types::QueueAttributeName as Is;
 use serde_json::Value;
 use towpath_aws::registry::Registration;
 
 use super::Finding;
-use super::live::{Queue, Seen};
-
-const FORTNIGHT_SECONDS: i64 = 14 * 86_400;
-const LEAST_RECEIVES: i64 = 5;
+use super::live::Seen;
 
 /// Every finding.
 pub(super) fn findings(seen: &Seen) -> Vec<Finding> {
-    let taken: BTreeSet<&str> = seen.mappings.iter().filter_map(|mapping| mapping.event_source_arn()).collect();
-    let mut found = Vec::new();
-    for queue in &seen.queues {
-        let is_taken = taken.contains(queue.text(Is::QueueArn));
-        found.extend(if is_taken { of_taken(queue) } else { of_set_aside(queue) });
-    }
-    found.extend(seen.subscriptions.iter().flat_map(|subscription| of_subscription(seen, subscription)));
-    found.extend(seen.registered.iter().flat_map(|consumer| of_filter(seen, consumer)));
-    found
-}
-
-fn of_taken(queue: &Queue) -> Option<Finding> {
-    let policy: Value = serde_json::from_str(queue.text(Is::RedrivePolicy)).unwrap_or_default();
-    let receives = &policy["maxReceiveCount"];
-    let receives = receives.as_i64().or_else(|| receives.as_str()?.parse().ok()).unwrap_or_default();
-    let is_right = policy["deadLetterTargetArn"].is_string() && receives >= LEAST_RECEIVES;
-    (!is_right).then(|| {
-        let what = format!("{}: no dead-letter queue after {LEAST_RECEIVES} receives or more", queue.place);
-        Finding::new("dead-letters", what, "deploy again; somebody has changed the queue's RedrivePolicy")
-    })
-}
-
-fn of_set_aside(queue: &Queue) -> Option<Finding> {
-    let kept = queue.number(Is::MessageRetentionPeriod);
-    (kept < FORTNIGHT_SECONDS).then(|| {
-        let what = format!("{}: it forgets after {kept} s", queue.place);
-        let attribute = format!("--attributes MessageRetentionPeriod={FORTNIGHT_SECONDS}");
-        let fix = format!("`aws sqs set-queue-attributes --queue-url {} {attribute}`", queue.url);
-        Finding::new("set-aside-retention", what, fix)
-    })
-}
-
-fn of_subscription(seen: &Seen, subscription: &HashMap<String, String>) -> Vec<Finding> {
-    let text = |name: &str| subscription.get(name).map_or("", String::as_str);
-    let place = seen.queue(text("Endpoint")).map_or(text("Endpoint"), |queue| &queue.place);
-    let write = |attribute: &str| {
-        let arn = text("SubscriptionArn");
-        format!("`aws sns set-subscription-attributes --subscription-arn {arn} {attribute}`")
-    };
-    let mut found = Vec::new();
-    if text("RawMessageDelivery") != "true" {
-        let fix = write("--attribute-name RawMessageDelivery --attribute-value true");
-        found.push(Finding::new("subscription", format!("{place}: messages are delivered wrapped"), fix));
-    }
-    if text("RedrivePolicy").is_empty() {
-        let what = format!("{place}: what cannot be delivered is kept nowhere");
-        found.push(Finding::new("subscription", what, "deploy again; the subscription has lost its RedrivePolicy"));
-    }
-    found
+    seen.registered.iter().filter_map(|consumer| of_filter(seen, consumer)).collect()
 }
 
 /// What the subscriptions to a queue let through, by this attribute. An empty text lets nothing through.

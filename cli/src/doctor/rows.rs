@@ -1,17 +1,17 @@
-//! What is wrong with tables, and between the consumers that ever started and those that are deployed.
+//! What is wrong with how long events are kept, and between the consumers that ever started and those that are deployed.
 //! Must not know: how it is asked.
 
 use aws_sdk_sqs::types::QueueAttributeName as Is;
 
 use super::Finding;
-use super::live::{Function, Seen, Table};
+use super::live::{Function, Seen};
 
 /// Dead letters are kept for 14 days, and may be replayed for as long after that.
 const LEAST_RETENTION_DAYS: u64 = 28;
 
 /// Every finding.
 pub(super) fn findings(seen: &Seen, lock: Option<&str>) -> Vec<Finding> {
-    let mut found: Vec<Finding> = seen.tables.iter().flat_map(|table| of_table(seen, table)).collect();
+    let mut found = Vec::new();
     for function in &seen.functions {
         let days = function.variables.get("TOWPATH_OUTBOX_RETENTION_DAYS").and_then(|days| days.parse::<u64>().ok());
         if days.is_some_and(|days| days != 0 && days < LEAST_RETENTION_DAYS) {
@@ -33,37 +33,6 @@ pub(super) fn notes(seen: &Seen) -> Vec<String> {
         return Vec::new();
     }
     vec![format!("not started yet, and nothing waits for them: {}", names.join(", "))]
-}
-
-fn of_table(seen: &Seen, table: &Table) -> Vec<Finding> {
-    let told = |variable: &str| {
-        seen.functions.iter().any(|function| function.variables.get(variable).is_some_and(|name| *name == table.name))
-    };
-    let in_prod =
-        seen.functions.iter().any(|it| it.variables.get("TOWPATH_STAGE").is_some_and(|stage| stage == "prod"));
-    let (name, place) = (&table.name, &table.place);
-    let mut found = Vec::new();
-    if !table.recovers {
-        let on = "--point-in-time-recovery-specification PointInTimeRecoveryEnabled=true";
-        let fix = format!("`aws dynamodb update-continuous-backups --table-name {name} {on}`");
-        found.push(Finding::new("tables-survive", format!("{place}: no point-in-time recovery"), fix));
-    }
-    if in_prod && !table.is_protected {
-        let fix = format!("`aws dynamodb update-table --table-name {name} --deletion-protection-enabled`");
-        found.push(Finding::new("tables-survive", format!("{place}: it can be deleted"), fix));
-    }
-    if table.expires && (told("TOWPATH_ENTITIES_TABLE") || told("TOWPATH_VIEWS_TABLE")) {
-        let off = "--time-to-live-specification Enabled=false,AttributeName=NAME";
-        let fix = format!("`aws dynamodb update-time-to-live --table-name {name} {off}`");
-        found.push(Finding::new("no-forgetting", format!("{place}: its rows may expire"), fix));
-    }
-    let view = table.view.as_deref();
-    if told("TOWPATH_OUTBOX_TABLE") && !matches!(view, Some("NEW_IMAGE" | "NEW_AND_OLD_IMAGES")) {
-        let what = format!("{place}: its stream holds {}", view.unwrap_or("nothing"));
-        let fix = "set StreamViewType to NEW_IMAGE: a new stream, so stop writers, let the relay finish, deploy";
-        found.push(Finding::new("stream-images", what, fix));
-    }
-    found
 }
 
 /// Functions of consumers that are in no registry row.

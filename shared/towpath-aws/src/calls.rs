@@ -146,9 +146,14 @@ fn operation(target: Option<&str>, body: &str, uri: &str) -> String {
         return action.to_owned();
     }
     let path = uri.split('?').next().unwrap_or_default().trim_end_matches('/');
+    if let Some((_, operation)) = path.split_once("/operation/") {
+        return operation.to_owned();
+    }
     let named = match path.rsplit('/').next() {
         Some("event-source-mappings") => "ListEventSourceMappings",
         Some("configuration") => "GetFunctionConfiguration",
+        Some("concurrency") => "GetFunctionConcurrency",
+        Some("recursion-config") => "GetFunctionRecursionConfig",
         Some("versions") => "ListVersionsByFunction",
         _ if path.contains("/aliases/") => "GetAlias",
         _ => path,
@@ -261,6 +266,9 @@ mod tests {
             "ListEventSourceMappings"
         );
         assert_eq!(operation(None, "", "https://l/2015-03-31/functions/f/aliases/live"), "GetAlias");
+        assert_eq!(operation(None, "", "https://l/2019-09-30/functions/f/concurrency"), "GetFunctionConcurrency");
+        let in_cbor = "https://m/service/GraniteServiceVersion20100801/operation/DescribeAlarms";
+        assert_eq!(operation(None, "", in_cbor), "DescribeAlarms");
     }
 
     /// As the services say it, in JSON, in XML and by a header.

@@ -166,6 +166,9 @@ pub(crate) fn told(stack: &Stack) -> Findings {
         if !link.rsplit_once('/').is_some_and(|(_, file)| file.len() > 3 && file.ends_with(".md")) {
             findings.push(format!("{}: its description must end with a link to its runbook", alarm.place));
         }
+        if *alarm.property("ActionsEnabled") == false {
+            findings.push(format!("{}: ActionsEnabled is false, so it rings and tells nobody", alarm.place));
+        }
         for actions in ["AlarmActions", "OKActions"] {
             let topic = stack.follow(&alarm.property(actions)[0]);
             if !topic.is_some_and(|topic| topic.kind == "AWS::SNS::Topic" && !topic.is_fifo()) {

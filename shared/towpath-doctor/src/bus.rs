@@ -12,6 +12,9 @@ const QUEUE: &str = "AWS::SQS::Queue";
 pub(crate) fn rules(stack: &Stack) -> Findings {
     let mut findings = Findings::new();
     for rule in stack.each("AWS::Events::Rule").filter(|rule| !rule.property("EventBusName").is_null()) {
+        if *rule.property("State") == "DISABLED" {
+            findings.push(format!("{}: it is off, and what it would pick is delivered to nobody", rule.place));
+        }
         let lets_in = |queue: &Value| {
             let Some(queue) = stack.follow(queue).filter(|queue| queue.kind == QUEUE) else { return false };
             let is_it = |value: &Value, place: &str| stack.follow(value).is_some_and(|found| found.place == place);

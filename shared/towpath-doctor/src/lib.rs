@@ -1,5 +1,5 @@
 //! The rules that a deployed pipeline must keep, over the template as CloudFormation will see it. Each has a name, a
-//! sentence that says why, and a fix. `towpath doctor --template` and the repository's own tests use these, and no others.
+//! sentence that says why, and a fix. `towpath doctor` and the repository's own tests use these, and no others.
 //! Must not know: any one product, how a running stack is asked.
 
 mod alarms;
@@ -17,5 +17,5 @@ mod stack;
 mod tables;
 
 pub use rule::{Finding, RULES, Rule, examine};
-pub use source::{Source, Unreadable};
+pub use source::{Source, Unreadable, parse};
 pub use stack::{Consumed, Resource, Stack, binary_of};

@@ -37,6 +37,14 @@ pub(crate) fn enabled(stack: &Stack) -> Findings {
     off.map(|mapping| format!("{}: it is not enabled", mapping.place)).collect()
 }
 
+/// A function that may run nothing at once is throttled for ever: what it should take waits until the queue forgets it.
+pub(crate) fn may_run(stack: &Stack) -> Findings {
+    let stopped = stack.each(FUNCTION).filter(|function| function.number("ReservedConcurrentExecutions") == Some(0));
+    stopped
+        .map(|function| format!("{}: its ReservedConcurrentExecutions are 0, so it never runs", function.place))
+        .collect()
+}
+
 /// Without it, one failed message brings back the whole batch.
 pub(crate) fn single_failures(stack: &Stack) -> Findings {
     let reports =
@@ -100,10 +108,12 @@ pub(crate) fn of_auditor(stack: &Stack) -> Findings {
         };
         let wakes = |rule: &&Resource| {
             let targets = rule.property("Targets").as_array().into_iter().flatten();
-            *rule.property("ScheduleExpression") == "rate(1 minute)" && targets.into_iter().any(|it| is_it(&it["Arn"]))
+            *rule.property("ScheduleExpression") == "rate(1 minute)"
+                && *rule.property("State") != "DISABLED"
+                && targets.into_iter().any(|it| is_it(&it["Arn"]))
         };
         let Some(rule) = stack.each("AWS::Events::Rule").find(wakes) else {
-            findings.push(format!("{}: no rule wakes its alias live at rate(1 minute)", function.place));
+            findings.push(format!("{}: no rule that is on wakes its alias live at rate(1 minute)", function.place));
             continue;
         };
         let may = |permission: &Resource| {

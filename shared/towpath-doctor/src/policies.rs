@@ -9,8 +9,14 @@ use crate::stack::{Resource, Stack, items, statements, texts};
 const KEY: &str = "AWS::KMS::Key";
 const ROLE: &str = "AWS::IAM::Role";
 /// Actions that take no resource.
-const WITHOUT_RESOURCE: &[&str] =
-    &["dynamodb:ListStreams", "lambda:ListEventSourceMappings", "xray:PutTraceSegments", "xray:PutTelemetryRecords"];
+/// Of alarms, CloudWatch says what a composite one is only to who may ask for all.
+const WITHOUT_RESOURCE: &[&str] = &[
+    "cloudwatch:DescribeAlarms",
+    "dynamodb:ListStreams",
+    "lambda:ListEventSourceMappings",
+    "xray:PutTraceSegments",
+    "xray:PutTelemetryRecords",
+];
 
 /// Every statement of a resource, each policy that it holds or is.
 fn all(resource: &Resource) -> impl Iterator<Item = &Value> {

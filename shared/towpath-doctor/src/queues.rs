@@ -112,7 +112,10 @@ pub(crate) fn transport(stack: &Stack) -> Findings {
 /// A queue gets the event itself, by its type alone, and what cannot be delivered is kept.
 pub(crate) fn subscriptions(stack: &Stack) -> Findings {
     let mut findings = Findings::new();
-    for subscription in stack.each("AWS::SNS::Subscription") {
+    // Whoever is told of alarms is no receiver of events: their topic is not FIFO.
+    let of_events =
+        |subscription: &&Resource| stack.follow(subscription.property("TopicArn")).is_none_or(Resource::is_fifo);
+    for subscription in stack.each("AWS::SNS::Subscription").filter(of_events) {
         let kept = stack.follow(&subscription.property("RedrivePolicy")["deadLetterTargetArn"]);
         let queue = stack.follow(subscription.property("Endpoint"));
         let is_queue =

@@ -59,6 +59,9 @@ pub const RULES: &[Rule] = rules![
     "mapping-enabled", mappings::enabled,
         "Every mapping is on, but those whose provider is not named yet",
         "take Enabled out, or let it hang on the parameter that names the provider";
+    "may-run", mappings::may_run,
+        "No function is told to run nothing",
+        "take ReservedConcurrentExecutions: 0 out";
     "single-failures", mappings::single_failures,
         "One failed message does not bring back its whole batch",
         "set FunctionResponseTypes: [ReportBatchItemFailures]";
@@ -100,7 +103,7 @@ pub const RULES: &[Rule] = rules![
         "set RawMessageDelivery, FilterPolicyScope: MessageAttributes, FilterPolicy and RedrivePolicy as in infra/consumer.yaml";
     "bus-rules", bus::rules,
         "What a rule of the bus picks reaches a queue or is kept",
-        "give the target a DeadLetterConfig, and both queues a policy that lets the rule in, as in infra/receiver.yaml";
+        "no State: DISABLED; give the target a DeadLetterConfig, and both queues a policy that lets the rule in, as in infra/receiver.yaml";
     "tables-survive", tables::protection,
         "Tables survive mistakes: recovery to any second, no deletion with the stack or in prod",
         "set PointInTimeRecoverySpecification, DeletionPolicy and UpdateReplacePolicy: Retain, DeletionProtectionEnabled";
@@ -154,5 +157,5 @@ pub const RULES: &[Rule] = rules![
         "set TreatMissingData: breaching at the alarm on Ticks";
     "alarms-told", alarms::told,
         "An alarm says how bad it is, tells somebody of its end too, and links to what to do",
-        "begin AlarmDescription with critical: or warning:, end it with the runbook's link; AlarmActions and OKActions: the topic of alarms";
+        "begin AlarmDescription with critical: or warning:, end it with the runbook's link; AlarmActions and OKActions: the topic of alarms; no ActionsEnabled: false";
 ];

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
 use serde_json::{Map, Value, json};
 
-/// What the files say.
+/// What the templates say.
 #[derive(Debug, Clone)]
 pub struct Source {
     /// The root template, expanded.
     pub root: Value,
-    /// Nested templates, by their `TemplateURL` as it is written.
+    /// Nested templates, by their `TemplateURL` as it is in the root.
     pub nested: BTreeMap<String, Value>,
 }
 
@@ -60,8 +60,11 @@ fn template(path: &Path) -> Result<Value, Unreadable> {
     parse(&text).map_err(|why| Unreadable::Text(path.to_owned(), why))
 }
 
-/// JSON is YAML too, but its own parser says better what is wrong with it.
-fn parse(text: &str) -> Result<Value, String> {
+/// One template, in JSON or YAML. JSON is YAML too, but its own parser says better what is wrong with it.
+///
+/// # Errors
+/// Why it is no template, with the place.
+pub fn parse(text: &str) -> Result<Value, String> {
     if text.trim_start().starts_with('{') {
         return serde_json::from_str(text).map_err(|error| error.to_string());
     }

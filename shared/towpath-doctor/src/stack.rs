@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::source::Source;
 
 /// All resources of the root and of its nested stacks.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Stack {
     resources: Vec<Resource>,
     parameters: Value,
@@ -17,7 +17,7 @@ pub struct Stack {
 }
 
 /// One resource.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Resource {
     /// `RelayFunction`, or `InventoryConsumer/Queue`.
     pub place: String,
@@ -98,6 +98,18 @@ impl Stack {
         Self { resources, parameters: source.root["Parameters"].clone(), chosen: resolver.chosen, declared }
     }
 
+    /// What is so now, which goes before what the template says: one property of one resource. Null takes it away.
+    pub fn set(&mut self, place: &str, property: &str, now: Value) {
+        if let Some(resource) = self.resources.iter_mut().find(|resource| resource.place == place) {
+            resource.body["Properties"][property] = now;
+        }
+    }
+
+    /// The resource at a place.
+    pub fn at(&self, place: &str) -> Option<&Resource> {
+        self.resources.iter().find(|resource| resource.place == place)
+    }
+
     /// Every resource.
     pub fn all(&self) -> impl Iterator<Item = &Resource> {
         self.resources.iter()
@@ -132,7 +144,7 @@ impl Stack {
     /// The resource that a `Ref` or a `GetAtt` names.
     pub fn follow(&self, reference: &Value) -> Option<&Resource> {
         let place = reference["Ref"].as_str().or_else(|| reference["Fn::GetAtt"][0].as_str())?;
-        self.resources.iter().find(|resource| resource.place == place)
+        self.at(place)
     }
 
     /// The function that a mapping wakes, through its alias.

@@ -12,6 +12,7 @@ mod p11_limits;
 mod p11_logs;
 mod p12_schema;
 mod p14_hostile_input;
+mod p15_by_hand;
 mod p15_doctor;
 mod p15_traces;
 mod p15_visible;
@@ -83,6 +84,7 @@ fn main() -> ExitCode {
     .concat();
     let alone = [
         p15_doctor::ALONE,
+        p15_by_hand::ALONE,
         p3_order::ALONE,
         p2_exactly_once::ALONE,
         p6_poison::ALONE,

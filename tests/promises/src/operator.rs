@@ -34,7 +34,16 @@ impl Deleted {
     /// Makes it again, as its template says.
     pub(crate) async fn create(self) -> Result<()> {
         use QueueAttributeName as Is;
-        let kept = [Is::FifoQueue, Is::DeduplicationScope, Is::FifoThroughputLimit, Is::MessageRetentionPeriod];
+        let kept = [
+            Is::FifoQueue,
+            Is::DeduplicationScope,
+            Is::FifoThroughputLimit,
+            Is::MessageRetentionPeriod,
+            Is::Policy,
+            Is::RedriveAllowPolicy,
+            Is::RedrivePolicy,
+            Is::VisibilityTimeout,
+        ];
         let mut create = self.sqs.create_queue().queue_name(self.name);
         for (name, value) in self.attributes.into_iter().filter(|(name, _)| kept.contains(name)) {
             create = create.attributes(name, value);

@@ -30,7 +30,7 @@ fn broken(stack: &Stack) -> Result<Vec<String>> {
     Ok(others.filter_map(|it| Some(it["rule"].as_str()?.to_owned())).collect())
 }
 
-async fn is_sound(stack: &Stack) -> Result<()> {
+pub(crate) async fn is_sound(stack: &Stack) -> Result<()> {
     let found = RefCell::new(Vec::new());
     let waited = until("the doctor finds nothing", async || {
         found.replace(broken(stack)?);

@@ -71,6 +71,8 @@ fn mappings() -> Vec<Break> {
         (rule, ROOT, "/Resources/RelayMapping/Properties/EventSourceArn", json!("arn:aws:sqs:eu-west-1:1:other")),
         (rule, CONSUMER, "/Outputs/QueueArn", Value::Null),
     ];
+    let none = "/Resources/InventoryFunction/Properties/ReservedConcurrentExecutions";
+    breaks.push(("may-run", ROOT, none, json!(0)));
     let rule = "single-failures";
     let (of_queue, of_stream) = (
         "/Resources/InventoryMapping/Properties/FunctionResponseTypes",
@@ -115,6 +117,7 @@ fn wakes() -> Vec<Break> {
     breaks.extend([
         (rule, ROOT, "/Resources/AuditorSchedule", Value::Null),
         (rule, ROOT, "/Resources/AuditorSchedule/Properties/ScheduleExpression", json!("rate(5 minutes)")),
+        (rule, ROOT, "/Resources/AuditorSchedule/Properties/State", json!("DISABLED")),
         (rule, ROOT, "/Resources/AuditorSchedule/Properties/Targets/0/Arn", latest.clone()),
         (rule, ROOT, "/Resources/AuditorMayBeWoken", Value::Null),
         (rule, ROOT, "/Resources/AuditorMayBeWoken/Properties/SourceArn", Value::Null),
@@ -197,6 +200,7 @@ fn bus() -> Vec<Break> {
         (rule, RECEIVER, condition, Value::Null),
         (rule, RECEIVER, "/Resources/DeadLetterQueuePolicy/Properties/PolicyDocument/Statement/0", Value::Null),
     ]);
+    breaks.push((rule, RECEIVER, "/Resources/Rule/Properties/State", json!("DISABLED")));
     breaks.push((rule, RECEIVER, "/Resources/Rule/Properties/Targets/0/DeadLetterConfig", Value::Null));
     breaks.push((rule, RECEIVER, target, json!({ "Id": "queue", "Arn": "arn:aws:sqs:eu-west-1:1:other" })));
     breaks
@@ -311,6 +315,7 @@ fn alarms() -> Vec<Break> {
         (rule, CONSUMER, parked, json!({ "Fn::Sub": "critical: something is wrong." })),
         (rule, CONSUMER, parked, unweighed),
         (rule, CONSUMER, "/Resources/LagAlarm/Properties/OKActions", Value::Null),
+        (rule, CONSUMER, "/Resources/LagAlarm/Properties/ActionsEnabled", json!(false)),
         (rule, ALARMS, "/Resources/PipelineUnhealthyAlarm/Properties/AlarmActions", json!([])),
     ]);
     breaks
