@@ -44,7 +44,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Show, for each consumer, what was committed, what it applied, and what is missing.
+    /// Show, for each consumer, what was committed, what it applied, and what is missing; and which sagas wait.
+    ///
+    /// Only sagas under way are counted, by stage. `trace TYPE/ID --tenant TENANT` shows one that has ended.
     Status(status::Options),
     /// Look at rows that wait for an operator, try them again, or pass over an event.
     #[command(subcommand)]

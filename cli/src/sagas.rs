@@ -1,5 +1,5 @@
-//! Sagas that wait: how many of each kind in which stage, and whether their timers are late. Those that have ended are in the
-//! journal, not here.
+//! Sagas under way: how many of each kind in which stage, and whether their timers are late. Those that have ended are in the
+//! journal, not here: their rows say nothing to the index, so counting them would be reading them one by one.
 //! Must not know: how rows are stored.
 
 use std::collections::BTreeMap;
@@ -30,10 +30,9 @@ pub(crate) struct Waiting {
     next: Timestamp,
 }
 
-/// All that wait; at most [`MOST`] of each shard are looked at, and `true` says that there are more.
+/// All that wait; at most [`MOST`] of each shard are looked at, and `true` says that there may be more.
 pub(crate) async fn read(store: &AwsStore, now: Timestamp) -> Result<(Vec<Waiting>, bool)> {
-    let found = store.sagas_due(now.plus(EVER), MOST).await.context("the sagas could not be counted")?;
-    let cut = found.len() >= MOST;
+    let (found, cut) = store.sagas_due(now.plus(EVER), MOST).await.context("the sagas could not be counted")?;
     let mut stages: BTreeMap<(String, String), Waiting> = BTreeMap::new();
     for (key, row) in found {
         let Some(next) = row.due() else { continue };
@@ -57,6 +56,6 @@ pub(crate) fn render(waiting: &[Waiting], cut: bool) -> String {
     };
     let table = table(["saga", "stage", "sagas", "overdue", "next timer"], &[2, 3], waiting.iter().map(line));
     let more =
-        if cut { format!("\nthere are more: of each shard the first {MOST} are counted") } else { String::new() };
+        if cut { format!("\nthere may be more: of each shard the first {MOST} are counted") } else { String::new() };
     format!("\nsagas that wait\n{table}{more}")
 }

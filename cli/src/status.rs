@@ -74,7 +74,7 @@ struct Report {
     unaccounted: u64,
     holds: Vec<hold::Line>,
     sagas: Vec<sagas::Waiting>,
-    /// Were there more sagas than are counted?
+    /// Of some shard only the first sagas are counted: there may be more.
     more_sagas: bool,
 }
 

@@ -218,7 +218,7 @@ impl AwsStore {
 
     /// Timers whose time lies before `before`, of all shards, the earliest first.
     async fn query_timers(&self, before: Timestamp, limit: usize) -> Result<Vec<DueTimer>, Unavailable> {
-        let sagas = self.sagas_due(before, limit).await?;
+        let (sagas, _) = self.sagas_due(before, limit).await?;
         let mut timers: Vec<DueTimer> = sagas.iter().flat_map(|(saga, row)| DueTimer::of(saga, row, before)).collect();
         timers.sort_by_key(|timer| timer.due);
         timers.truncate(limit);
@@ -226,13 +226,13 @@ impl AwsStore {
     }
 
     /// Sagas that wait for something whose next timer comes before `before`; of each shard of the index at most `limit`,
-    /// those whose timer comes first.
+    /// those whose timer comes first. `true`: some shard may have more.
     pub async fn sagas_due(
         &self,
         before: Timestamp,
         limit: usize,
-    ) -> Result<Vec<(AggregateKey, SagaRow)>, Unavailable> {
-        let mut found = Vec::new();
+    ) -> Result<(Vec<(AggregateKey, SagaRow)>, bool), Unavailable> {
+        let (mut found, mut cut) = (Vec::new(), false);
         for shard in 0..DUE_SHARDS {
             let mut rows = self.due_of(&self.tables.entities, shard, before, limit).into_paginator().items().send();
             let mut of_shard = 0;
@@ -243,8 +243,9 @@ impl AwsStore {
                 found.push(row.into_saga().map_err(unreadable)?);
                 of_shard += 1;
             }
+            cut |= of_shard == limit;
         }
-        Ok(found)
+        Ok((found, cut))
     }
 
     async fn read_audit_state(&self) -> Result<AuditState, Unavailable> {

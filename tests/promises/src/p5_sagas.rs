@@ -2,9 +2,11 @@
 //! provider is deployed. That everything is fulfilled or undone is shown by `make run` and by the simulator.
 
 use anyhow::{Result, ensure};
+use serde_json::Value;
 use towpath::AggregateKey;
 
 use crate::Test;
+use crate::p7_commands::towpath;
 use crate::p15_traces::{header, shows, way_of};
 use crate::stack::{Stack, until, wait};
 
@@ -26,6 +28,17 @@ async fn rows(stack: &Stack, saga: &AggregateKey) -> Result<Vec<String>> {
     Ok(stack.journal(saga).await?.iter().map(|row| row.envelope.event_type.to_string()).collect())
 }
 
+/// Is an event of this type in these trees, as JSON?
+fn says(trees: &Value, event_type: &str) -> bool {
+    match trees {
+        Value::Array(of) => of.iter().any(|of| says(of, event_type)),
+        Value::Object(of) => {
+            of.get("event_type").is_some_and(|of| of == event_type) || of.values().any(|of| says(of, event_type))
+        }
+        _ => false,
+    }
+}
+
 /// The timer's wake waits a minute in the queue; then the saga asks. Its trace goes on from there (P15).
 fn asked(stack: &Stack) -> Result<()> {
     wait(async {
@@ -43,6 +56,12 @@ fn asked(stack: &Stack) -> Result<()> {
             ensure!(rows[..4] == [ordered, asked].concat(), "{rows:?}");
             Ok(())
         })?;
+        // The command shows the same to people.
+        let of = format!("fulfilment/{}", saga.id);
+        let (code, shown) = towpath(stack, &["trace", &of, "--tenant", "p5-asked"])?;
+        let missing: Vec<&str> =
+            [ordered, asked].concat().into_iter().filter(|step| !says(&shown["trees"], step)).collect();
+        ensure!(code == 0 && missing.is_empty(), "the timeline does not name {missing:?}: {shown}");
         let fired = [("fulfilment", "record fulfilment.timer_fired"), ("relay", "publish payment.inquire")];
         let spans = shows(stack, trace, &fired).await?;
         let way = [

@@ -27,7 +27,7 @@ pub async fn spend(world: &World, key: &str) -> bool {
     with(world, async |ports| points::spend(ports, "acme", key).await).await
 }
 
-async fn with(world: &World, ask: impl AsyncFn(CommandPorts<'_>) -> Option<u16>) -> bool {
+pub(crate) async fn with(world: &World, ask: impl AsyncFn(CommandPorts<'_>) -> Option<u16>) -> bool {
     let producer = "sim@1".parse().unwrap();
     let ports = CommandPorts { store: world, host: world, producer: &producer, era: Era::FIRST, limiter: None };
     ask(ports).await.is_some_and(|code| code < 300)

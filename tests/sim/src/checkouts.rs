@@ -10,6 +10,7 @@ use std::time::Duration;
 use commerce::checkout::{Checkout, Decision};
 use commerce::fulfilment::{APPROVAL_FROM_CENTS, Fulfilment};
 use commerce::payment::Payment;
+use commerce::returns::{Return, ReturnReceived};
 use commerce::shipment::Shipment;
 use commerce::step::VoidPayment;
 use commerce::{Cents, order::Line};
@@ -18,11 +19,13 @@ use serde_json::Value;
 use towpath::command::{CommandPorts, Reply, Verdict, execute};
 use towpath::ports::JournalRow;
 use towpath::{
-    Aggregate, AggregateId, AggregateKey, Command as _, Context, Effect, EffectKey, Envelope, Kind, ProviderError, Tx,
+    Aggregate, AggregateId, AggregateKey, Command as _, Context, Effect, EffectKey, Envelope, Event, Kind,
+    ProviderError, Tx,
 };
 use towpath_sim::{Command, Dice, Subject, Tables};
 
 use crate::plan::command;
+use crate::returns;
 use crate::shop::{self, Told, code, id, request};
 
 /// What becomes of a checkout's payment.
@@ -43,6 +46,8 @@ pub struct Bank {
     held: RefCell<BTreeMap<AggregateId, Held>>,
     answered: RefCell<BTreeMap<EffectKey, Answer>>,
     tries: RefCell<BTreeMap<EffectKey, u32>>,
+    /// How often it has paid back what was captured.
+    refunds: RefCell<BTreeMap<AggregateId, usize>>,
     /// Does nothing go wrong at all?
     calm: bool,
     repaired: Rc<Cell<bool>>,
@@ -68,6 +73,11 @@ fn fate(payment: &AggregateId) -> Fate {
     }
 }
 
+/// Does the provider refuse to pay this back until it is mended?
+fn keeps(payment: &AggregateId) -> bool {
+    hash(("keeps", payment.as_str())).is_multiple_of(3)
+}
+
 impl Bank {
     /// A bank at which nothing goes wrong but what a payment's name says.
     pub fn calm() -> Self {
@@ -75,7 +85,23 @@ impl Bank {
     }
 
     fn is_poison(&self, row: &Envelope) -> bool {
-        row.event_type.as_str() == VoidPayment::TYPE && fate(&row.aggregate_id) == Fate::Stubborn && !self.calm
+        let refused = match row.event_type.as_str() {
+            VoidPayment::TYPE => fate(&row.aggregate_id) == Fate::Stubborn,
+            ReturnReceived::TYPE => keeps(&row.aggregate_id),
+            _ => false,
+        };
+        refused && !self.calm
+    }
+
+    /// How often what this payment had brought was paid back.
+    pub fn refunds(&self, payment: &AggregateId) -> usize {
+        self.refunds.borrow().get(payment).copied().unwrap_or_default()
+    }
+
+    /// Pays back what this payment had brought.
+    pub fn pay_back(&self, payment: &AggregateId) -> Answer {
+        *self.refunds.borrow_mut().entry(payment.clone()).or_default() += 1;
+        self.change(payment, Status::Refunded)
     }
 
     /// One request: it may not arrive, its answer may be lost, and a second one under the same key changes nothing.
@@ -138,7 +164,10 @@ impl PaymentProvider for Teller {
     }
 
     async fn refund(&self, effect: &Effect, payment: &AggregateId) -> Result<Answer, ProviderError> {
-        self.0.ask(&effect.key, payment, |bank| bank.change(payment, Status::Refunded))
+        if !self.0.calm && keeps(payment) && !self.0.repaired.get() {
+            return Ok(Answer::No("closed".into()));
+        }
+        self.0.ask(&effect.key, payment, |bank| bank.pay_back(payment))
     }
 
     async fn find(&self, _: &Effect, payment: &AggregateId) -> Result<Option<Held>, ProviderError> {
@@ -146,7 +175,7 @@ impl PaymentProvider for Teller {
     }
 }
 
-/// The four consumers that fulfil checkouts, and the bank.
+/// The consumers that fulfil checkouts and follow returns, and the bank.
 pub fn subjects(repaired: &Rc<Cell<bool>>) -> (Vec<Subject>, Rc<Bank>) {
     let bank = Rc::new(Bank { repaired: Rc::clone(repaired), ..Bank::default() });
     let sound = |consumer| Subject { consumer, is_poison: Box::new(|_| false), older: None, was_done: None };
@@ -157,10 +186,11 @@ pub fn subjects(repaired: &Rc<Cell<bool>>) -> (Vec<Subject>, Rc<Bank>) {
         older: None,
         was_done: None,
     };
-    (vec![sound(fulfilment::consumer()), sound(inventory::consumer()), pays, sound(shipping::consumer())], bank)
+    let told = sound(crm_timeline::consumer());
+    (vec![sound(fulfilment::consumer()), sound(inventory::consumer()), pays, sound(shipping::consumer()), told], bank)
 }
 
-/// Goods come in, some of them too few; checkouts, some too big for one parcel or for going through alone.
+/// Goods come in, some of them too few; checkouts, some too big for one parcel or for going through alone; some come back.
 pub fn commands(dice: &mut Dice, told: &Rc<Told>) -> Vec<Command> {
     let mut commands = Vec::new();
     for tenant in 1..=3 {
@@ -186,6 +216,7 @@ pub fn commands(dice: &mut Dice, told: &Rc<Told>) -> Vec<Command> {
                 code == Some(404) || told.note(&tenant, &format!("decide-{checkout}"), code)
             }));
         }
+        commands.extend(returns::commands(&tenant, &checkout, at, told));
         let told = Rc::clone(told);
         commands.push(command(at, format!("check {checkout} out for {tenant}"), async move |world| {
             let code = submit(world.command_ports(), &tenant, &checkout, pieces, cents).await;
@@ -285,7 +316,8 @@ fn settled(tables: &Tables, bank: &Bank, key: &AggregateKey, state: &Value) -> R
     let books_are_right = by_hand("payment.void")
         || match (money, said.as_deref()) {
             (Some(Status::Captured), said) => said == Some("captured"),
-            (Some(Status::Refunded), said) => said == Some("refunded"),
+            // What came back may wait for an operator; how often it was paid back is seen with the returns.
+            (Some(Status::Refunded), said) => matches!(said, Some("refunded" | "captured")),
             (Some(Status::Voided), said) => said == Some("voided"),
             (Some(Status::Authorised), said) => matches!(said, Some("authorised" | "capture_declined")),
             (None, said) => matches!(said, None | Some("declined")),
@@ -298,10 +330,12 @@ fn settled(tables: &Tables, bank: &Bank, key: &AggregateKey, state: &Value) -> R
         .and_then(|stored| stored.state.as_deref())
         .map_or(Value::Null, |state| serde_json::from_str(state).unwrap());
     let reserved = stock["reservations"].get(key.id.as_str()).is_some();
-    if money_is_right && books_are_right && sent == completed && reserved == completed {
+    let is_back = of(Return::TYPE).is_some_and(|state| state["closed"] == true);
+    if money_is_right && books_are_right && sent == completed && reserved == (completed && !is_back) {
         return Ok(());
     }
     Err(format!(
-        "completed: {completed}; the bank: {money:?}, our books: {said:?}, a parcel sent: {sent}, stock set aside: {reserved}"
+        "completed: {completed}; the bank: {money:?}, our books: {said:?}, a parcel sent: {sent}, stock set aside: {reserved}, \
+         back again: {is_back}"
     ))
 }

@@ -20,6 +20,7 @@ pub mod plan;
 pub mod points;
 pub mod proof;
 pub mod rest;
+pub mod returns;
 pub mod scenarios;
 pub mod shop;
 pub mod steps;

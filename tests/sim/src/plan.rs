@@ -14,7 +14,7 @@ use crate::diary::{self, Behaviour, Poison, Temper};
 use crate::mailer::{self, Deal, Mails, Provider};
 use crate::parcels::{self, Step};
 use crate::shop::Told;
-use crate::{checkouts, points, rest, shop, tills};
+use crate::{checkouts, points, rest, returns, shop, tills};
 
 const SKUS: [&str; 3] = ["tea", "cup", "pot"];
 const MAILING: &str = "mailing";
@@ -63,8 +63,8 @@ pub fn plan(dice: &mut Dice, clock: &Clock) -> Plan {
     Plan { subjects, commands, at_rest, repaired }
 }
 
-/// The shop's checkouts, and the four consumers that fulfil them.
-fn sagas(dice: &mut Dice, repaired: &Rc<Cell<bool>>) -> Plan {
+/// The shop's checkouts and returns, and the consumers that see to them.
+pub fn sagas(dice: &mut Dice, repaired: &Rc<Cell<bool>>) -> Plan {
     let (subjects, bank) = checkouts::subjects(repaired);
     let names: Vec<String> = subjects.iter().map(|subject| subject.consumer.name().to_string()).collect();
     let told = Rc::new(Told::default());
@@ -72,6 +72,7 @@ fn sagas(dice: &mut Dice, repaired: &Rc<Cell<bool>>) -> Plan {
     let at_rest = Box::new(move |tables: &_, applied: &_| {
         told.check()?;
         checkouts::check(tables, &bank)?;
+        returns::check(tables, applied, &bank)?;
         rest::check(tables, applied, &names, &[])
     });
     Plan { subjects, commands, at_rest, repaired: Rc::clone(repaired) }

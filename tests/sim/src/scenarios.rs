@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use commerce::checkout::Decision;
 use futures_util::FutureExt;
 use towpath::ports::{CursorKey, Position, Wakes};
 use towpath::{
@@ -17,6 +18,7 @@ use crate::begin::{DOUBLED, GAP, IN_ORDER, PLACED, cancel, handled, place, recei
 use crate::diary::{self, Behaviour, Poison, Temper};
 use crate::effects;
 use crate::points;
+use crate::returns;
 use crate::steps::{self, Course};
 
 /// How much is broken at once.
@@ -32,7 +34,7 @@ pub enum Depth {
 pub type Scenario = fn(Depth) -> Swept;
 
 /// All of them.
-pub const ALL: [(&str, Scenario); 30] = [
+pub const ALL: [(&str, Scenario); 35] = [
     ("a handler with events, in order", |depth| deliver(depth, inventory::consumer, IN_ORDER, 0)),
     ("a handler with events, a gap", |depth| deliver(depth, inventory::consumer, GAP, 0)),
     ("a handler with events, doubled", |depth| deliver(depth, inventory::consumer, DOUBLED, 0)),
@@ -59,6 +61,11 @@ pub const ALL: [(&str, Scenario); 30] = [
     ("a saga, undone from the last step on", |depth| fulfilled(depth, Course::CaptureDeclined)),
     ("a saga, each step asked about", |depth| fulfilled(depth, Course::Asked)),
     ("a saga, a command passed over", |depth| fulfilled(depth, Course::PassedOver)),
+    ("a saga, approved by a person", |depth| fulfilled(depth, Course::Decided(Decision::Approve))),
+    ("a saga, refused by a person", |depth| fulfilled(depth, Course::Decided(Decision::Refuse))),
+    ("a saga, nobody decides in time", |depth| fulfilled(depth, Course::NobodyDecides)),
+    ("a return: refunded, restocked, closed", returns::followed),
+    ("a return, each message doubled", returns::doubled),
     ("a mail with a key", effects::keyed),
     ("an effect that nobody may have twice", effects::held),
     ("an aggregate that is its events, loaded by a handler", |depth| deliver(depth, points::consumer, PLACED, 0)),
@@ -269,7 +276,7 @@ fn audited(depth: Depth) -> Swept {
 
 /// A checkout is fulfilled, or comes to nothing.
 fn fulfilled(depth: Depth, course: Course) -> Swept {
-    let (begin, scenario) = (steps::begin(), async |world: &World| steps::fulfil(world, course).await);
+    let (begin, scenario) = (steps::begin(course), async |world: &World| steps::fulfil(world, course).await);
     match depth {
         Depth::Single => crash_sweep(&begin, scenario, steps::same_end),
         Depth::Pairs(most) => pair_sweep(&begin, scenario, steps::same_end, most),

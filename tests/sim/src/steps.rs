@@ -1,20 +1,27 @@
-//! The saga with each call broken: every step, every compensation, every question, and a command that is passed over.
+//! The saga with each call broken: every step, every compensation, every question, what a person decides or does not, and a
+//! command that is passed over.
 //! Must not know: which calls break.
 
-use std::cell::Cell;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
 use commerce::Cents;
-use commerce::fulfilment::STEP_TIME;
+use commerce::checkout::Decision;
+use commerce::fulfilment::{APPROVAL_FROM_CENTS, STEP_TIME};
 use futures_util::FutureExt;
 use payments::provider::{Answer, Payment, PaymentProvider, Status};
 use towpath::command::CommandPorts;
 use towpath::ports::Wakes;
-use towpath::{AggregateId, Consumer, Effect, Era, Instruction, ProviderError, Seq, Status as RowStatus, Verb, Wake};
+use towpath::{
+    AggregateId, Consumer, Effect, EffectKey, Era, Instruction, ProviderError, SagaRow, Seq, Status as RowStatus, Verb,
+    Wake,
+};
 use towpath_sim::{Tables, World};
 
-use crate::checkouts::submit;
+use crate::begin::with;
+use crate::checkouts::{decide, submit};
 use crate::shop;
 
 /// What happens to the checkout.
@@ -28,25 +35,45 @@ pub enum Course {
     Asked,
     /// The provider refuses to void; an operator passes the command over.
     PassedOver,
+    /// It is too big to go through alone: a person decides.
+    Decided(Decision),
+    /// It is too big to go through alone, and nobody decides in time.
+    NobodyDecides,
 }
 
-/// A provider that remembers nothing: it says the same whenever it is asked.
+impl Course {
+    /// What the saga calls its end.
+    fn end(self) -> &'static str {
+        match self {
+            Self::Well | Self::Asked | Self::Decided(Decision::Approve) => "completed",
+            _ => "compensated",
+        }
+    }
+}
+
+/// A provider that remembers only under which keys it was asked for money: it says the same whenever it is asked.
 #[derive(Debug, Clone)]
-struct Provider {
+pub struct Provider {
     course: Course,
-    asked: Rc<Cell<u32>>,
+    pub refunds: Rc<RefCell<BTreeSet<EffectKey>>>,
+}
+
+impl Provider {
+    /// That lets a checkout take this course.
+    pub fn of(course: Course) -> Self {
+        Self { course, refunds: Rc::default() }
+    }
 }
 
 impl PaymentProvider for Provider {
     async fn authorise(&self, _: &Effect, payment: &AggregateId, amount: Cents) -> Result<Answer, ProviderError> {
-        self.asked.set(self.asked.get() + 1);
         Ok(done(payment, Status::Authorised, amount))
     }
 
     async fn capture(&self, _: &Effect, payment: &AggregateId) -> Result<Answer, ProviderError> {
         Ok(match self.course {
-            Course::Well | Course::Asked => done(payment, Status::Captured, Cents::default()),
             Course::CaptureDeclined | Course::PassedOver => Answer::No("expired".into()),
+            _ => done(payment, Status::Captured, Cents::default()),
         })
     }
 
@@ -57,7 +84,8 @@ impl PaymentProvider for Provider {
         })
     }
 
-    async fn refund(&self, _: &Effect, payment: &AggregateId) -> Result<Answer, ProviderError> {
+    async fn refund(&self, effect: &Effect, payment: &AggregateId) -> Result<Answer, ProviderError> {
+        self.refunds.borrow_mut().insert(effect.key.clone());
         Ok(done(payment, Status::Refunded, Cents::default()))
     }
 
@@ -71,13 +99,14 @@ fn done(payment: &AggregateId, status: Status, amount_cents: Cents) -> Answer {
 }
 
 /// A shop with ten pieces of tea, and a checkout of two.
-pub fn begin() -> Tables {
+pub fn begin(course: Course) -> Tables {
+    let cents = if matches!(course, Course::Decided(_) | Course::NobodyDecides) { APPROVAL_FROM_CENTS } else { 450 };
     let world = World::default();
     let producer = "sim@1".parse().unwrap();
     let ports = CommandPorts { store: &world, host: &world, producer: &producer, era: Era::FIRST, limiter: None };
     let steps = async {
         shop::receive(ports, "acme", "tea", "tea", 10).await == Some(201)
-            && submit(ports, "acme", "k-1", 2, 450).await == Some(201)
+            && submit(ports, "acme", "k-1", 2, cents).await == Some(201)
     };
     assert_eq!(steps.now_or_never(), Some(true));
     world.tables()
@@ -85,8 +114,8 @@ pub fn begin() -> Tables {
 
 /// Everything is brought to everybody until nothing is left to do.
 pub async fn fulfil(world: &World, course: Course) -> bool {
-    let provider = Provider { course, asked: Rc::default() };
-    let consumers = [fulfilment::consumer(), inventory::consumer(), payments::consumer(provider), shipping::consumer()];
+    let pays = payments::consumer(Provider::of(course));
+    let consumers = [fulfilment::consumer(), inventory::consumer(), pays, shipping::consumer()];
     for _ in 0..20 {
         let before = world.tables();
         for consumer in &consumers {
@@ -103,12 +132,19 @@ pub async fn fulfil(world: &World, course: Course) -> bool {
                 return false;
             }
         }
-        if course == Course::PassedOver && !pass_over(world).await {
+        let others_have_acted = match course {
+            Course::PassedOver => pass_over(world).await,
+            Course::Decided(decision) => with(world, async |ports| decide(ports, "acme", "k-1", decision).await).await,
+            Course::NobodyDecides => time_is_over(world, &consumers[0]).await,
+            Course::Well | Course::CaptureDeclined | Course::Asked => true,
+        };
+        if !others_have_acted {
             return false;
         }
         let after = world.tables();
         if (before.outbox.len(), before.progress) == (after.outbox.len(), after.progress) {
-            return after.entities.values().any(|stored| stored.saga.as_ref().is_some_and(|saga| saga.ended));
+            let end = |saga: &SagaRow| saga.ended && saga.stage == course.end();
+            return after.entities.values().any(|stored| stored.saga.as_ref().is_some_and(end));
         }
     }
     false
@@ -126,6 +162,13 @@ pub fn behind(tables: &Tables, consumer: &Consumer) -> Vec<(towpath::AggregateKe
         }
     }
     found
+}
+
+/// A person's time is longer than a wake can wait: the auditor finds the timer, an hour later.
+async fn time_is_over(world: &World, saga: &Consumer) -> bool {
+    let through = world.audit(saga).await;
+    world.fire_timers(saga, Duration::ZERO).await;
+    through
 }
 
 async fn pass_over(world: &World) -> bool {

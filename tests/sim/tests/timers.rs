@@ -15,7 +15,7 @@ use towpath_sim::World;
 
 /// A saga whose stock is reserved, and whose payment nobody carries out.
 fn waiting() -> World {
-    let world = World::new(steps::begin());
+    let world = World::new(steps::begin(steps::Course::Well));
     for _ in 0..2 {
         for consumer in [fulfilment::consumer(), inventory::consumer()] {
             bring(&world, &consumer);
