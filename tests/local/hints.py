@@ -27,7 +27,7 @@ def commands(text: str) -> list[str]:
 
 
 def next_lines(name: str, verbs: list[str], text: str) -> list[str]:
-    """What can be typed now at this stack, with the lines of this text, in their order; stack.py has said what API is."""
+    """What can be typed now at this stack, the lines of this text among it; stack.py has said what API is."""
     suffix = "" if name == "run" else f" NAME={name}"
     return [f"TOKEN=$(make token TENANT={TENANT}{suffix})  # for an hour", *commands(text),
             f'eval "$(make env{suffix})"  # then: towpath dlq list', *(f"make {verb}{suffix}" for verb in verbs)]

@@ -193,8 +193,9 @@ impl Tests<'_> {
                 let to = &command.to;
                 self.broken.push(format!("{of} is addressed to {to}, which does not carry it out: .on_command(…)"));
             } else if command.answers.is_empty() {
-                self.broken
-                    .push(format!("{of} is never answered: no story shows an event that {} records", command.to));
+                let to = &command.to;
+                let why = format!("no story shows an event that {to} records and its sender hears");
+                self.broken.push(format!("{of} is never answered: {why}"));
             }
         }
         for consumer in (self.catalogue.consumers)() {

@@ -240,8 +240,8 @@ impl Stage {
             let producer = producer_of(consumer);
             let ports = self.consumer_ports(&producer);
             if self.refused.borrow().contains(envelope.event_type.as_str()) {
-                self.pass(consumer, ports, &envelope).await;
-                self.told.borrow_mut().events[place].is_passed_over = true;
+                let is_passed_over = self.pass(consumer, ports, &envelope).await;
+                self.told.borrow_mut().events[place].is_passed_over = is_passed_over;
                 continue;
             }
             let group = format!("{}#0", envelope.tenant_id);
@@ -258,14 +258,15 @@ impl Stage {
         }
     }
 
-    /// It is parked, as the consumer refuses it, and then an operator passes it over.
-    async fn pass(&self, consumer: &Consumer, ports: ConsumerPorts<'_>, envelope: &Envelope) {
+    /// It is parked, as the consumer refuses it, and then an operator passes it over. Did that happen?
+    async fn pass(&self, consumer: &Consumer, ports: ConsumerPorts<'_>, envelope: &Envelope) -> bool {
         let aggregate = envelope.aggregate();
         handle_wake(consumer, ports, &Wake::advance(aggregate.clone()), 1).await;
         let key = CursorKey { aggregate: aggregate.clone(), consumer: consumer.name().clone() };
         let rev = self.world.tables().progress.get(&key).map_or(Rev::ZERO, |row| row.cursor.rev);
         let order = Instruction { rev, who: "ann".to_owned(), why: "settled by hand".to_owned() };
         handle_wake(consumer, ports, &Wake { aggregate, verb: Verb::Skip(order) }, 1).await;
+        self.world.tables().skipped.contains_key(&(key, envelope.seq))
     }
 
     /// The envelope, or the one with the sample that is to be tried.
