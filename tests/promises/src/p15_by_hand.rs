@@ -234,18 +234,13 @@ async fn set_topic(sns: &aws_sdk_sns::Client, topic: &str, policy: &str) -> Resu
     Ok(())
 }
 
-/// The auditor's minute and the rule of the receiver.
+/// The auditor's minute, of this stage and not of the one beside it, and the rule of the receiver.
 fn rules(stack: &Stack) -> Result<Vec<Value>> {
-    let bus = stack.output("BusName")?;
-    let mut found = Vec::new();
-    for (bus, part) in [("default", "-AuditorSchedule-"), (bus, "-Rule-")] {
-        let all = stack.control("POST", "/", "AWSEvents.ListRules", &json!({ "EventBusName": bus }))?;
-        let is_it = |rule: &&Value| rule["Name"].as_str().is_some_and(|name| name.contains(part));
-        let rule =
-            all["Rules"].as_array().into_iter().flatten().find(is_it).with_context(|| format!("{part}: {all}"))?;
-        found.push(json!({ "Name": rule["Name"], "EventBusName": bus }));
-    }
-    Ok(found)
+    let (minute, bus) = (stack.output("AuditorRuleName")?, stack.output("BusName")?);
+    let all = stack.control("POST", "/", "AWSEvents.ListRules", &json!({ "EventBusName": bus }))?;
+    let is_it = |rule: &&Value| rule["Name"].as_str().is_some_and(|name| name.contains("-Rule-"));
+    let rule = all["Rules"].as_array().into_iter().flatten().find(is_it).with_context(|| format!("no rule: {all}"))?;
+    Ok(vec![json!({ "Name": minute, "EventBusName": "default" }), json!({ "Name": rule["Name"], "EventBusName": bus })])
 }
 
 fn off_gone_or_open(stack: &Stack) -> Result<()> {
